@@ -1,0 +1,1 @@
+"""The SQLite catalogue: models, database, query language."""

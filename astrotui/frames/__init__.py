@@ -1,0 +1,1 @@
+"""One exposure on disk: metadata, headers, device layouts, pixels, output files."""

@@ -1,0 +1,1 @@
+"""Queue, launch, worker and executors of background work."""

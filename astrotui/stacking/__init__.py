@@ -1,0 +1,1 @@
+"""A plan becomes a result: plan, masters, engine, provenance."""

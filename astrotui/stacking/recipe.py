@@ -1,0 +1,113 @@
+"""How to stack: a validated set of choices with defaults that give a good picture."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from astrotui.errors import UsageError
+
+Combine = Literal["average", "median"]
+Reject = Literal["auto", "none", "sigma", "winsorized", "linear", "percentile", "minmax"]
+Normalize = Literal["auto", "none", "add", "multiply", "addscale", "stars"]
+Weight = Literal["none", "depth", "noise", "fwhm", "stars"]
+Align = Literal["auto", "none", "shift", "similarity", "affine", "homography"]
+Resample = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
+Framing = Literal["reference", "union", "intersection"]
+Debayer = Literal["auto", "malvar", "bilinear", "superpixel"]
+
+# Bounds of low and high by method: kappas of the clips, fractions, or counts of samples.
+DEFAULT_LIMITS: dict[str, tuple[float, float]] = {
+    "auto": (3.0, 3.0),
+    "none": (0.0, 0.0),
+    "sigma": (3.0, 3.0),
+    "winsorized": (3.0, 3.0),
+    "linear": (5.0, 5.0),
+    "percentile": (0.2, 0.1),
+    "minmax": (3, 3),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The choices of a stack.
+
+    Attributes
+    ----------
+    combine : average or median of the samples that are kept
+    reject : rejection of outlying samples; `auto` decides by the number of frames
+    low, high : limits of the rejection: kappas (sigma, winsorized, linear, auto), fractions of the median
+        (percentile) or counts of samples (minmax); None means the method's default
+    normalize : how frames are brought to one level; `auto` is `stars`, or `addscale` under 8 common stars
+    weight : weights of the average
+    align : the geometric model; `auto` is similarity
+    resample : interpolation
+    frame : the field of the result
+    drizzle, pixfrac : output scale (None: no drizzle) and drop size
+    cosmetic : fill defect pixels from neighbours of their colour
+    debayer : demosaicing of CFA frames; `auto` is malvar
+    min_score : frames under this score are left out (never by default)
+    """
+
+    combine: Combine = "average"
+    reject: Reject = "auto"
+    low: float | None = None
+    high: float | None = None
+    normalize: Normalize = "auto"
+    weight: Weight = "depth"
+    align: Align = "auto"
+    resample: Resample = "lanczos3"
+    frame: Framing = "reference"
+    drizzle: float | None = None
+    pixfrac: float = 1.0
+    cosmetic: Literal["auto", "off"] = "auto"
+    debayer: Debayer = "auto"
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"--{name} {getattr(self, name)!r} is not known; choose {', '.join(choices)}"
+                )
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"--{name} must be zero or more, not {value}")
+            if self.reject == "minmax" and value != int(value):
+                raise UsageError(f"--{name} counts samples with --reject minmax: a whole number, not {value}")
+        if self.drizzle is not None and not 1 <= self.drizzle <= 3:
+            raise UsageError(f"--drizzle must be between 1 and 3, not {self.drizzle}")
+        if not 0 < self.pixfrac <= 1:
+            raise UsageError(f"--pixfrac must be over 0 and at most 1, not {self.pixfrac}")
+        if self.min_score is not None and not 0 <= self.min_score <= 100:
+            raise UsageError(f"--min-score must be between 0 and 100, not {self.min_score}")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Low and high limit in force."""
+        low, high = DEFAULT_LIMITS[self.reject]
+        return (low if self.low is None else self.low, high if self.high is None else self.high)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> "Recipe":
+        """A recipe from a mapping; unknown keys are refused."""
+        known = {f.name for f in fields(cls)}
+        if unknown := set(table) - known:
+            raise UsageError(
+                f"a recipe has no {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**table)
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "combine": get_args(Combine),
+    "reject": get_args(Reject),
+    "normalize": get_args(Normalize),
+    "weight": get_args(Weight),
+    "align": get_args(Align),
+    "resample": get_args(Resample),
+    "frame": get_args(Framing),
+    "cosmetic": ("auto", "off"),
+    "debayer": get_args(Debayer),
+}

@@ -1,0 +1,46 @@
+"""What running a plan gave, in the words of `astrotui stack --json`."""
+
+from dataclasses import dataclass, field
+
+from astrotui.stacking.plan import SkippedFrame
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """Facts of a finished stack.
+
+    Attributes
+    ----------
+    frames_used : raw frames that went in
+    frames_skipped : frames that were asked for and left out, each with its reason
+    reference : path of the reference frame
+    dark, flat, bias : path of the master that was used, or None
+    integration_s : sum of the exposures that went in
+    rejected_fraction : rejected share of all valid samples
+    noise_adu : noise of one pixel of the result (green, or mono), from a high-pass
+    fwhm_px : median FWHM of the stars in the result, in its pixels
+    predicted_noise_adu : what weights and the frames' noise promise, on 4x4-binned pixels
+    coverage_min, coverage_max : samples a pixel
+    """
+
+    output: str
+    manifest: str
+    frames_used: int
+    frames_skipped: tuple[SkippedFrame, ...]
+    reference: str
+    integration_s: float
+    rejected_fraction: float
+    noise_adu: float | None
+    fwhm_px: float | None
+    width: int
+    height: int
+    planes: int
+    seconds: float
+    dark: str | None = None
+    flat: str | None = None
+    bias: str | None = None
+    predicted_noise_adu: float | None = None
+    coverage_min: int = 0
+    coverage_max: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
