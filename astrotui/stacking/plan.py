@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from astrotui.errors import PlanError
+from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.types import StarList
 from astrotui.stacking.recipe import Recipe
 
@@ -34,6 +34,23 @@ class InputFile:
         """The file at `path` as it is now."""
         status = Path(path).stat()
         return cls(str(path), status.st_size, status.st_mtime_ns, hdu)
+
+    def verify(self) -> None:
+        """Refuse a file that is no longer what was planned.
+
+        Raises
+        ------
+        FrameError
+            The file is gone, cannot be reached, or has another size or time of change.
+        """
+        try:
+            status = Path(self.path).stat()
+        except FileNotFoundError:
+            raise FrameError(self.path, "has vanished since the stack was planned") from None
+        except OSError as error:
+            raise FrameError(self.path, f"cannot be reached: {error.strerror}") from error
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise FrameError(self.path, "has changed since the stack was planned")
 
 
 @dataclass(frozen=True)
@@ -141,6 +158,7 @@ class StackPlan:
     band_rows : output rows computed at a time; part of the plan so that a rerun repeats it exactly
     memory_bytes : budget from which `band_rows` was chosen
     output, manifest : where the result and its manifest go
+    private : leave site coordinates and serial numbers out of the result
     """
 
     name: str
@@ -163,6 +181,7 @@ class StackPlan:
     wcs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     software: str = ""
+    private: bool = True
     version: int = PLAN_VERSION
 
     def digest(self) -> str:
@@ -203,10 +222,14 @@ class StackPlan:
             for name in ("sessions", "wcs", "warnings"):
                 values[name] = tuple(table[name])
             plan = cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
+            inside = 0 <= plan.reference < len(plan.frames)
+            calibrated = all(0 <= frame.calibration < len(plan.calibrations) for frame in plan.frames)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PlanError(f"not a usable plan: {type(error).__name__}: {error}") from error
-        if not 0 <= plan.reference < len(plan.frames):
+        if not inside:
             raise PlanError("not a usable plan: its reference frame is not among its frames")
+        if not calibrated:
+            raise PlanError("not a usable plan: a frame names a calibration that is not in it")
         return plan
 
     def save(self, folder: Path) -> tuple[Path, str]:

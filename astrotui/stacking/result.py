@@ -6,6 +6,31 @@ from astrotui.stacking.plan import SkippedFrame
 
 
 @dataclass(frozen=True)
+class FrameOutcome:
+    """What became of one planned frame: a row of the manifest's table.
+
+    Attributes
+    ----------
+    path : the raw frame
+    used : it is in the stack
+    reason : why it is not, or what was done differently for it; empty otherwise
+    weight : its weight in the average, 1 for the heaviest; None when unused
+    transform : the nine numbers, row by row, of the 3x3 matrix that maps frame to reference pixels
+    factor, offset : by plane, x' = factor * x + offset brought it to the level of the reference
+    matched : stars that fixed the transform
+    """
+
+    path: str
+    used: bool
+    reason: str = ""
+    weight: float | None = None
+    transform: tuple[float, ...] | None = None
+    factor: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    matched: int | None = None
+
+
+@dataclass(frozen=True)
 class StackResult:
     """Facts of a finished stack.
 
@@ -21,6 +46,7 @@ class StackResult:
     fwhm_px : median FWHM of the stars in the result, in its pixels
     predicted_noise_adu : what weights and the frames' noise promise, on 4x4-binned pixels
     coverage_min, coverage_max : samples a pixel
+    frames : one row for each frame of the plan, in its order; for the manifest
     """
 
     output: str
@@ -44,3 +70,4 @@ class StackResult:
     coverage_max: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    frames: tuple[FrameOutcome, ...] = ()
