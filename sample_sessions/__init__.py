@@ -1,0 +1,1 @@
+"""A small synthetic library, the simulator that made it, and its truth."""
