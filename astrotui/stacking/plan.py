@@ -7,6 +7,7 @@ the catalogue. The same file is what a worker runs, what a retry resumes, and th
 import base64
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -267,8 +268,13 @@ def _digest(table: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _finite(value: Any) -> Any:
+    """`value`, or None for a number that JSON cannot say: it would come back as something else."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _frame_to_dict(frame: PlanFrame) -> dict[str, Any]:
-    table = {name: getattr(frame, name) for name in frame.__dataclass_fields__}
+    table = {name: _finite(getattr(frame, name)) for name in frame.__dataclass_fields__}
     table["file"] = asdict(frame.file)
     table["stars"] = base64.b64encode(frame.stars.to_bytes()).decode("ascii")
     return table

@@ -1,0 +1,52 @@
+"""A recipe accepts what can be stacked and names what cannot."""
+
+from dataclasses import asdict
+
+import pytest
+
+from astrotui.errors import UsageError
+from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
+
+
+def test_defaults_are_a_recipe_and_come_back_from_a_mapping() -> None:
+    recipe = Recipe()
+    assert Recipe.from_dict(asdict(recipe)) == recipe
+    assert recipe.limits == (3, 3)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_is_accepted_and_another_is_named_with_the_list(name: str) -> None:
+    for choice in CHOICES[name]:
+        assert getattr(Recipe.from_dict({name: choice}), name) == choice
+    with pytest.raises(UsageError) as caught:
+        Recipe.from_dict({name: "best"})
+    assert f"--{name} 'best'" in str(caught.value)
+    assert all(choice in str(caught.value) for choice in CHOICES[name])
+
+
+@pytest.mark.parametrize("method", CHOICES["reject"])
+def test_limits_fall_back_to_the_methods_own(method: str) -> None:
+    assert Recipe.from_dict({"reject": method}).limits == DEFAULT_LIMITS[method]
+    assert Recipe.from_dict({"reject": method, "low": 2.0}).limits == (2.0, DEFAULT_LIMITS[method][1])
+    assert Recipe.from_dict({"reject": method, "high": 0.0}).limits == (DEFAULT_LIMITS[method][0], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"low": -1}, "--low"),
+        ({"high": float("nan")}, "--high"),
+        ({"high": float("inf")}, "--high"),
+        ({"reject": "minmax", "low": 1.5}, "whole number"),
+        ({"drizzle": 0.5}, "--drizzle"),
+        ({"drizzle": 9}, "--drizzle"),
+        ({"pixfrac": 0}, "--pixfrac"),
+        ({"pixfrac": 1.2}, "--pixfrac"),
+        ({"min_score": 101}, "--min-score"),
+        ({"min_score": -1}, "--min-score"),
+        ({"sharpen": 1}, "sharpen"),
+    ],
+)
+def test_what_cannot_be_is_named(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Recipe.from_dict(wrong)
