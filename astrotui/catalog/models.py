@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    DDL,
     JSON,
     CheckConstraint,
     DateTime,
@@ -19,6 +20,8 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    event,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -154,7 +157,10 @@ class Frame(Base):
     __table_args__ = (
         UniqueConstraint("root_id", "path"),
         CheckConstraint("decision IN ('undecided', 'accepted', 'rejected')", name="decision"),
-        Index("ix_frames_session", "session_id", "missing", "quarantine", "decision", "exposure_s"),
+        # Covers the totals of sessions: they are counted without touching the rows.
+        Index(
+            "ix_frames_session", "session_id", "missing", "quarantine", "decision", "measured", "exposure_s"
+        ),
         Index(None, "set_id"),
         Index(None, "content_id"),
     )
@@ -203,6 +209,7 @@ class Frame(Base):
     calstat: Mapped[str] = mapped_column(default="")
     device_rejected: Mapped[bool] = mapped_column(default=False)
     hdu: Mapped[int] = mapped_column(default=0)
+    measured: Mapped[bool] = mapped_column(default=False, server_default=text("0"))  # kept by triggers
     warnings: Mapped[list[str]] = mapped_column(default=list)
     decision: Mapped[str] = mapped_column(default="undecided")
     reasons: Mapped[list[str]] = mapped_column(default=list)  # of the decision
@@ -233,7 +240,6 @@ class Measurement(Base):
     noise_adu: Mapped[float | None]
     saturated_fraction: Mapped[float | None]
     streak: Mapped[bool | None]
-    star_list: Mapped[bytes | None]
     reference_id: Mapped[int | None]  # the frame that what follows is relative to
     matched: Mapped[int | None]
     dx_px: Mapped[float | None]
@@ -243,6 +249,18 @@ class Measurement(Base):
     transparency: Mapped[float | None]
     depth: Mapped[float | None]
     score: Mapped[float | None]
+    star_list: Mapped[bytes | None]  # last: SQLite reads through a blob to reach what stands behind it
+
+
+# Whoever writes a measurement, the flag on its frame follows.
+MEASURED_TRIGGERS = (
+    """CREATE TRIGGER measurements_inserted AFTER INSERT ON measurements BEGIN
+UPDATE frames SET measured = 1 WHERE id = NEW.frame_id; END""",
+    """CREATE TRIGGER measurements_deleted AFTER DELETE ON measurements BEGIN
+UPDATE frames SET measured = 0 WHERE id = OLD.frame_id; END""",
+)
+for _trigger in MEASURED_TRIGGERS:
+    event.listen(Measurement.__table__, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
 
 
 class DecisionBatch(Base):
@@ -382,21 +400,3 @@ class Setting(Base):
 
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
-
-
-__all__ = [
-    "Base",
-    "CalibrationSet",
-    "Correction",
-    "Decision",
-    "DecisionBatch",
-    "Frame",
-    "Job",
-    "Measurement",
-    "Pin",
-    "Root",
-    "SavedQuery",
-    "Session",
-    "Setting",
-    "Stack",
-]
