@@ -12,8 +12,8 @@ from typing import Any
 
 from astrotui import __version__
 from astrotui.errors import OutputError, PlanError
-from astrotui.stacking.plan import StackPlan
-from astrotui.stacking.result import StackResult
+from astrotui.stacking.plan import SkippedFrame, StackPlan
+from astrotui.stacking.result import FrameOutcome, StackResult
 
 _PACKAGES = ("numpy", "numba", "scipy", "astropy", "astroalign", "sep")
 
@@ -102,6 +102,29 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def read_result(path: Path) -> StackResult:
+    """What the stack gave whose manifest lies at `path`.
+
+    Raises
+    ------
+    PlanError
+        It cannot be read, or is not a manifest.
+    """
+    try:
+        table = json.loads(path.read_bytes())
+        facts = dict(table["result"])
+        facts["frames_skipped"] = tuple(SkippedFrame(**row) for row in facts["frames_skipped"])
+        facts["warnings"] = tuple(facts["warnings"])
+        rows = [
+            {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in table["frames"]
+        ]
+        return StackResult(**facts, frames=tuple(FrameOutcome(**row) for row in rows))
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise PlanError(f"{path}: not a manifest: {type(error).__name__}: {error}") from error
 
 
 def manifest_digest(path: Path) -> str:

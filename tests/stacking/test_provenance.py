@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from astrotui import __version__
 from astrotui.errors import OutputError, PlanError
 from astrotui.imaging.types import StarList
-from astrotui.stacking.manifest import check_manifest, manifest_digest, manifest_path, write_manifest
+from astrotui.stacking.manifest import (
+    check_manifest,
+    manifest_digest,
+    manifest_path,
+    read_result,
+    write_manifest,
+)
 from astrotui.stacking.plan import (
     Calibration,
     InputFile,
@@ -305,6 +311,7 @@ def test_a_manifest_reruns_its_stack(tmp_path: Path) -> None:
     assert digest == manifest_digest(path)
     assert [p.name for p in tmp_path.iterdir()] == ["m51.json"]
     again = load_plan(path)
+    assert read_result(path) == replace(result(output), noise_adu=None)
     table = json.loads(path.read_text())
     assert again.recipe == PLAN.recipe and len(again.frames) == 5
     assert table["digest"] == PLAN.digest()
@@ -313,6 +320,16 @@ def test_a_manifest_reruns_its_stack(tmp_path: Path) -> None:
     assert [row["used"] for row in table["frames"]] == [True, False]
     assert table["frames"][0]["transform"][5] == 4
     assert {"python", "numpy", "numba"} <= table["versions"].keys()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"result": {}, "frames": []}', '{"result": 3}'])
+def test_a_result_is_read_from_manifests_only(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m51.json"
+    path.write_text(text)
+    with pytest.raises(PlanError, match=r"m51\.json: not a manifest"):
+        read_result(path)
+    with pytest.raises(PlanError, match="cannot be read"):
+        read_result(tmp_path / "nowhere.json")
 
 
 def test_a_rerun_replaces_its_own_manifest_and_no_other_file(tmp_path: Path) -> None:
