@@ -30,6 +30,8 @@ class Camera:
     hot : (x, y, electrons per second) of each hot pixel
     vignette : light lost in the corners, 0 to 1
     dust : number of dust shadows in the flat
+    dust_radius : their typical radius as a part of the width
+    dust_depth : the light that they typically take away, 0 to 1
     prnu : relative pixel-to-pixel scatter of sensitivity
     amp_glow_e_s : dark current added in the corner at (width, 0)
     flat_light : relative colour of the light of flat frames in R, G, B; a master flat should be made grey
@@ -49,6 +51,8 @@ class Camera:
     hot: tuple[tuple[int, int, float], ...] = ()
     vignette: float = 0.0
     dust: int = 0
+    dust_radius: float = 0.02
+    dust_depth: float = 0.08
     prnu: float = 0.005
     amp_glow_e_s: float = 0.0
     flat_light: tuple[float, float, float] = (0.7, 1.0, 0.6)
@@ -108,7 +112,8 @@ def flat_field(camera: Camera) -> Float32:
     flat = 1.0 - camera.vignette * (0.7 * r2 + 0.3 * r2**2)
     for _ in range(camera.dust):
         cx, cy = rng.uniform(0.05, 0.95, 2) * (camera.width, camera.height)
-        radius, depth = rng.uniform(0.008, 0.03) * camera.width, rng.uniform(0.03, 0.12)
+        radius = rng.uniform(0.4, 1.5) * camera.dust_radius * camera.width
+        depth = rng.uniform(0.5, 1.5) * camera.dust_depth
         r = np.hypot(x - cx, y - cy) / radius
         disc, hole = (0.5 - 0.5 * np.tanh((r - at) * 6) for at in (1.0, 0.45))
         edge = disc - 0.6 * hole  # a ring, as out-of-focus dust is

@@ -130,9 +130,8 @@ def glow_light(sky: Sky, to_frame: Float64, width: int, height: int, cfa: str | 
         ix, iy = x.astype(np.intp), y.astype(np.intp)
         fx, fy = (x - ix).astype(np.float32), (y - iy).astype(np.float32)
         upper = sky.glow[:, iy, ix] * (1 - fx) + sky.glow[:, iy, ix + 1] * fx
-        planes = (
-            upper * (1 - fy) + (sky.glow[:, iy + 1, ix] * (1 - fx) + sky.glow[:, iy + 1, ix + 1] * fx) * fy
-        )
+        lower = sky.glow[:, iy + 1, ix] * (1 - fx) + sky.glow[:, iy + 1, ix + 1] * fx
+        planes = np.asarray(upper * (1 - fy) + lower * fy, np.float32)
     channels = channel_map(cfa, height, width)[None].astype(np.intp)
     return np.asarray(np.take_along_axis(planes, channels, 0)[0], np.float32)
 

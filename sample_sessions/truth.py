@@ -12,13 +12,19 @@ from sample_sessions.light import Trail
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """What is true of one light frame; matrices map FRAME (x, y, 1) to REFERENCE (x, y, 1)."""
+    """What is true of one light frame.
+
+    `to_reference` maps FRAME (x, y, 1) to REFERENCE (x, y, 1). `fwhm_px`, `elongation`, `angle_deg`, `beta`,
+    `transparency` (its mean under a cloud), `sky_e_s` and `trails` are what `expose` was given. `faults` are
+    what is wrong with the frame: "cloud", "trail", "trailed", "soft", "rejected".
+    """
 
     name: str
     to_reference: tuple[tuple[float, float, float], ...]
     fwhm_px: float
     elongation: float = 1.0
     angle_deg: float = 0.0
+    beta: float | None = None
     transparency: float = 1.0
     sky_e_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
     trails: tuple[Trail, ...] = ()
