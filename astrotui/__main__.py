@@ -1,0 +1,5 @@
+"""`python -m astrotui`."""
+
+from astrotui.cli.main import main
+
+main()

@@ -1,0 +1,84 @@
+"""`help` and `exposure`: pages for people, and the longest exposure without trails."""
+
+import math
+from importlib import resources
+from typing import Any
+
+import click
+
+from astrotui.cli.common import State, emit, pass_state, shared_options
+from astrotui.errors import UsageError
+from astrotui.text import clean
+
+
+def _pages() -> dict[str, Any]:
+    folder = resources.files("astrotui") / "docs"
+    return {entry.name.removesuffix(".md"): entry for entry in folder.iterdir() if entry.name.endswith(".md")}
+
+
+@click.command("help")
+@click.argument("topic", required=False)
+@shared_options
+@click.pass_context
+def help_(context: click.Context, topic: str | None) -> None:
+    """Show the help page TOPIC, the help of the command TOPIC, or what there is."""
+    from astrotui.cli.main import COMMANDS, cli
+
+    pages = _pages()
+    root = context.find_root()
+    if topic is None:
+        click.echo(cli.get_help(root))
+        click.echo(f"\nPages: {', '.join(sorted(pages))}. `astrotui help PAGE` shows one.")
+        return
+    if topic in pages:
+        click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
+        return
+    if topic in COMMANDS:
+        command = cli.get_command(root, topic)
+        if command is not None:
+            click.echo(command.get_help(click.Context(command, info_name=topic, parent=root)))
+            return
+    raise UsageError(
+        f"no help on {clean(topic, 60)!r}; pages are {', '.join(sorted(pages))}; commands are {', '.join(COMMANDS)}"
+    )
+
+
+@click.command()
+@click.option(
+    "--focal", type=click.FloatRange(0, min_open=True), required=True, metavar="MM", help="Focal length."
+)
+@click.option(
+    "--crop", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Crop factor."
+)
+@click.option(
+    "--aperture", type=click.FloatRange(0, min_open=True), metavar="N", help="f-number, for the NPF rule."
+)
+@click.option(
+    "--pitch", type=click.FloatRange(0, min_open=True), metavar="UM", help="Pixel pitch, for the NPF rule."
+)
+@click.option(
+    "--dec", type=click.FloatRange(-90, 90), default=0.0, show_default=True, help="Declination in degrees."
+)
+@click.option(
+    "--k", type=click.FloatRange(1, 3), default=1.0, show_default=True, help="1 pin-point stars to 3."
+)
+@shared_options
+@pass_state
+def exposure(
+    state: State, focal: float, crop: float, aperture: float | None, pitch: float | None, dec: float, k: float
+) -> None:
+    """The longest exposure without a tracker before stars trail: 500 rule and NPF rule (F. Michaud)."""
+    rule_500 = 500 / (focal * crop)
+    simple = full = None
+    if aperture is not None and pitch is not None:
+        simple = (35 * aperture + 30 * pitch) / focal
+        cosine = max(math.cos(math.radians(dec)), 1e-6)
+        full = k * (16.9 * aperture + 0.1 * focal + 13.7 * pitch) / (focal * cosine)
+    if state.json:
+        emit({"rule_500_s": rule_500, "npf_simple_s": simple, "npf_s": full})
+        return
+    click.echo(f"500 rule  {rule_500:.2f} s")
+    if simple is None or full is None:
+        click.echo("NPF rule  give --aperture and --pitch")
+    else:
+        click.echo(f"NPF rule  {full:.2f} s (simple form {simple:.2f} s)")

@@ -1,0 +1,135 @@
+"""`jobs` and `worker`: the queue and who works on it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from astrotui.cli.common import State, emit, pass_state, shared_options, table
+from astrotui.errors import JobError
+from astrotui.text import duration
+
+if TYPE_CHECKING:
+    from astrotui.jobs.records import JobRecord
+
+ACTIONS = ("list", "show", "log", "cancel", "retry", "pause", "resume", "priority")
+
+
+@click.command()
+@click.argument("action", type=click.Choice(ACTIONS), default="list")
+@click.argument("job_id", type=click.IntRange(min=1), required=False, metavar="[ID]")
+@click.argument("value", type=int, required=False, metavar="[N]")
+@click.option("--wait", "wait_", is_flag=True, help="show: wait for the end with a progress bar.")
+@shared_options
+@pass_state
+def jobs(state: State, action: str, job_id: int | None, value: int | None, wait_: bool) -> None:
+    """The queue: list, show ID, log ID, cancel ID, retry ID, priority ID N; pause and resume the queue."""
+    if action in ("list", "pause", "resume"):
+        _queue(state, action)
+        return
+    if job_id is None:
+        raise click.UsageError(f"jobs {action} needs the id of a job; `astrotui jobs` lists them")
+    _one(state, action, job_id, value, wait_)
+
+
+def _queue(state: State, action: str) -> None:
+    from astrotui.jobs import queue
+
+    with state.open() as catalog:
+        if action == "pause":
+            queue.pause(catalog)
+        elif action == "resume":
+            from astrotui.jobs.launch import ensure_worker
+
+            queue.resume(catalog)
+            ensure_worker(catalog.path)
+        records = queue.list_jobs(catalog)
+        paused = queue.paused(catalog)
+    if state.json:
+        emit([record.to_dict() for record in records])
+        return
+    if action != "list":
+        click.echo("the queue is paused; running jobs go on" if paused else "the queue goes on")
+        return
+    rows = [
+        (
+            r.id,
+            r.kind,
+            r.status,
+            _how_far(r),
+            duration(r.eta_s) if r.status == "running" else "",
+            r.title,
+            r.error or "",
+        )
+        for r in records
+    ]
+    click.echo(table(("ID", "KIND", "STATUS", "STAGE", "LEFT", "WHAT", "ERROR"), rows, right=(0,)))
+    if paused:
+        click.echo("the queue is paused; `astrotui jobs resume` lets it go on")
+
+
+def _how_far(record: "JobRecord") -> str:
+    if record.status != "running" or record.stage is None:
+        return ""
+    return f"{record.stage} {record.done:,}/{record.total:,}" if record.total else record.stage
+
+
+def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool) -> None:
+    from astrotui.jobs import queue
+    from astrotui.jobs.launch import ensure_worker
+
+    with state.open() as catalog:
+        match action:
+            case "log":
+                _print_log(queue.show(catalog, job_id))
+                return
+            case "cancel":
+                record = queue.cancel(catalog, job_id)
+            case "retry":
+                record = queue.retry(catalog, job_id)
+                ensure_worker(catalog.path)
+            case "priority":
+                if value is None:
+                    raise click.UsageError("jobs priority needs ID and a number; larger runs first")
+                record = queue.set_priority(catalog, job_id, value)
+            case _:
+                record = queue.show(catalog, job_id)
+                if wait_ and not record.is_final:
+                    from astrotui.cli.jobs_shared import wait_for_result
+
+                    wait_for_result(catalog, job_id)
+                    record = queue.show(catalog, job_id)
+    if state.json:
+        emit(record.to_dict())
+        return
+    click.echo(f"job {record.id}: {record.title or record.kind}: {record.status} {_how_far(record)}".rstrip())
+    for name in ("created", "started", "finished"):
+        moment = getattr(record, name)
+        if moment is not None:
+            click.echo(f"  {name:9} {moment.astimezone():%Y-%m-%d %H:%M:%S}")
+    if record.error:
+        click.echo(f"  error     {record.error}")
+    if record.log:
+        click.echo(f"  log       {record.log}")
+
+
+def _print_log(record: "JobRecord") -> None:
+    if record.log is None or not Path(record.log).exists():
+        raise JobError(f"job {record.id} has no log yet")
+    with Path(record.log).open(encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            click.echo(line.rstrip("\n"))
+
+
+@click.command()
+@click.option("--drain", is_flag=True, help="End when no job is queued or running.")
+@click.option("--cluster", metavar="ADDRESS", help="Spread work over the Dask cluster with this scheduler.")
+@shared_options
+@pass_state
+def worker(state: State, drain: bool, cluster: str | None) -> None:
+    """Work on the queue here, in the foreground."""
+    from astrotui.jobs.worker import run_worker
+
+    with state.open() as catalog:
+        path = catalog.path
+    run_worker(path, drain=drain, cluster=cluster)

@@ -1,0 +1,240 @@
+"""`index`, `sessions`, `frames`, `set`: what the library holds."""
+
+import csv
+import os
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import click
+
+from astrotui.cli.common import (
+    QUERY_SETTINGS,
+    ProgressLine,
+    State,
+    emit,
+    note,
+    number,
+    pass_state,
+    query_text,
+    say,
+    shared_options,
+    table,
+)
+from astrotui.text import duration, plural
+
+
+@click.command()
+@click.argument("roots", nargs=-1, type=click.Path(path_type=Path), metavar="ROOT ...")
+@click.option("--detach", is_flag=True, help="Queue it and return.")
+@shared_options
+@pass_state
+def index(state: State, roots: tuple[Path, ...], detach: bool) -> None:
+    """Read new, changed and vanished files of ROOT folders into the catalogue.
+
+    Without ROOT, all known roots are read again. Nothing under a root is ever written.
+    """
+    from astrotui.library.index import index_roots
+    from astrotui.library.roots import list_roots
+
+    with state.open() as catalog:
+        places = list(roots) or list(list_roots(catalog))
+        if not places:
+            raise click.UsageError("name a folder to index: astrotui index ROOT ...")
+        if detach:
+            from astrotui.cli.jobs_shared import queue_and_launch
+
+            payload = {"roots": [str(place.expanduser().absolute()) for place in places]}
+            queue_and_launch(state, catalog, "index", payload, f"index {plural(len(places), 'folder')}")
+            return
+        line = ProgressLine()
+        try:
+            report = index_roots(catalog, places, line)
+        finally:
+            line.close()
+    if state.json:
+        emit(asdict(report))
+        return
+    changes = [
+        plural(count, word) if word == "frame" else f"{count:,} {word}"
+        for count, word in (
+            (report.new, "new"), (report.changed, "changed"), (report.moved, "moved"), (report.returned, "back"),
+            (report.missing, "vanished"), (report.writing, "still being written"), (report.unchanged, "unchanged"),
+        )
+        if count
+    ]  # fmt: skip
+    say(
+        state,
+        f"{plural(report.frames, 'frame')} in {', '.join(report.roots)}: {', '.join(changes) or 'no change'}",
+    )
+    if report.quarantined:
+        note(f"{plural(report.quarantined, 'file')} quarantined:")
+        for problem in report.problems[:20]:
+            note(f"  {problem['path']}: {problem['reason']}")
+        if len(report.problems) > 20:
+            note(
+                f"  and {len(report.problems) - 20} more; `astrotui frames SESSION status:quarantined` lists them"
+            )
+    for text in report.notes[:20]:
+        note(text)
+
+
+@click.command(context_settings=QUERY_SETTINGS)
+@click.argument("query", nargs=-1, type=click.UNPROCESSED)
+@shared_options
+@pass_state
+def sessions(state: State, query: tuple[str, ...]) -> None:
+    """List sessions that match QUERY (all without one)."""
+    from astrotui.library.listing import list_sessions, to_json
+
+    with state.open() as catalog:
+        records = list_sessions(catalog, query_text(query))
+    if state.json:
+        emit([to_json(record) for record in records])
+        return
+    rows = [
+        (
+            r.id, r.target or "(no target)", r.night or "–", r.camera or r.device or "–",
+            "–" if r.exposure_s is None else f"{r.exposure_s:g} s", number(r.gain, 0), r.filter or "–",
+            f"{r.lights - r.rejected - r.missing - r.quarantined}/{r.lights}", duration(r.integration_s),
+            r.dark["grade"] if r.dark else "none", _attention(r.unmeasured, len(r.warnings)),
+        )
+        for r in records
+    ]  # fmt: skip
+    heads = (
+        "ID",
+        "TARGET",
+        "NIGHT",
+        "CAMERA",
+        "EXP",
+        "GAIN",
+        "FILTER",
+        "FRAMES",
+        "TOTAL",
+        "DARK",
+        "ATTENTION",
+    )
+    click.echo(table(heads, rows, right=(0, 4, 5, 7, 8)))
+    total = sum(r.integration_s for r in records)
+    click.echo(f"{plural(len(records), 'session')}, {duration(total)}")
+
+
+def _attention(unmeasured: int, warnings: int) -> str:
+    parts = [
+        f"{unmeasured} unmeasured" if unmeasured else "",
+        plural(warnings, "warning") if warnings else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+@click.command(context_settings=QUERY_SETTINGS)
+@click.argument("session")
+@click.argument("query", nargs=-1, type=click.UNPROCESSED)
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values.")
+@click.option("--paths0", is_flag=True, help="Paths only, each ended by a NUL, for xargs -0.")
+@shared_options
+@pass_state
+def frames(state: State, session: str, query: tuple[str, ...], as_csv: bool, paths0: bool) -> None:
+    """List every light of SESSION that matches QUERY: rejected, missing and quarantined ones too."""
+    from astrotui.library.listing import FrameRecord, list_frames, resolve_sessions, to_json
+
+    with state.open() as catalog:
+        records = list_frames(catalog, resolve_sessions(catalog, session), query_text(query))
+    if state.json:
+        emit([to_json(record) for record in records])
+    elif paths0:
+        sys.stdout.buffer.write(b"".join(os.fsencode(record.path) + b"\0" for record in records))
+    elif as_csv:
+        names = [f.name for f in fields(FrameRecord)]
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            values = to_json(record)
+            writer.writerow(
+                {k: "; ".join(map(str, v)) if isinstance(v, list) else v for k, v in values.items()}
+            )
+    else:
+        rows = [
+            (
+                r.id, Path(r.path).name, r.status, number(r.score, 0), r.stars if r.stars is not None else "–",
+                number(r.fwhm_px, 2), number(r.eccentricity, 2), number(r.background_adu, 0), number(r.noise_adu, 1),
+                number(r.transparency, 2), number(r.dx_px), number(r.dy_px), "; ".join(r.reasons),
+            )
+            for r in records
+        ]  # fmt: skip
+        heads = (
+            "ID", "FILE", "STATUS", "SCORE", "STARS", "FWHM", "ECC", "SKY", "NOISE", "CLEAR", "DX", "DY", "WHY",
+        )  # fmt: skip
+        click.echo(table(heads, rows, right=(0, *range(3, 12))))
+        click.echo(plural(len(records), "frame"))
+
+
+@click.command("set")
+@click.argument("specs", nargs=-1, required=True, metavar="SESSION|FRAMES ...")
+@click.option("--where", "query", default="", metavar="QUERY", help="Only these frames of the sessions.")
+@click.option("--type", "frame_type", help="light, dark, bias, flat, dark-flat or stack.")
+@click.option("--target", help="Name of the object; '' for unknown.")
+@click.option("--filter", "filter_", help="Name of the filter; '' for unknown.")
+@click.option("--pattern", help="CFA pattern at the first pixel: RGGB, GRBG, GBRG, BGGR or none.")
+@click.option("--note", "note_", help="A note; '' takes it away.")
+@click.option("--rating", type=click.IntRange(0, 5), help="1 to 5; 0 takes it away.")
+@click.option("--tag", multiple=True, help="Add a tag.")
+@click.option("--untag", multiple=True, help="Take a tag away.")
+@click.option("--dark", help="Pin a dark: id of a set, a path, none, or auto.")
+@click.option("--flat", help="Pin a flat likewise.")
+@click.option("--bias", help="Pin a bias likewise.")
+@shared_options
+@pass_state
+def set_(
+    state: State,
+    specs: tuple[str, ...],
+    query: str,
+    frame_type: str | None,
+    target: str | None,
+    filter_: str | None,
+    pattern: str | None,
+    note_: str | None,
+    rating: int | None,
+    tag: tuple[str, ...],
+    untag: tuple[str, ...],
+    dark: str | None,
+    flat: str | None,
+    bias: str | None,
+) -> None:
+    """Correct what files say, or add notes, ratings, tags and pins to SESSION, frames or stacks.
+
+    A SPEC is a session (id, folder or query), the path of a frame, or stack:ID. Corrections stick when files are
+    read again.
+    """
+    from astrotui.library.annotate import Notes, annotate, find_things, pin
+    from astrotui.library.corrections import correct
+
+    corrections = {
+        name: value
+        for name, value in (
+            ("type", frame_type),
+            ("target", target),
+            ("filter", filter_),
+            ("pattern", pattern),
+        )
+        if value is not None
+    }
+    notes = Notes(note_, rating, tag, untag)
+    pins = {
+        kind: value for kind, value in (("dark", dark), ("flat", flat), ("bias", bias)) if value is not None
+    }
+    if not corrections and not pins and notes.empty:
+        raise click.UsageError("nothing to set; `astrotui set --help` lists what can be set")
+    with state.open() as catalog:
+        things = find_things(catalog, specs, query)
+        counts = {"sessions": len(things.sessions), "frames": len(things.all_frames(catalog)), "corrected": 0}
+        if not notes.empty:
+            annotate(catalog, things, notes)
+        for kind, choice in pins.items():
+            pin(catalog, things.sessions, kind, choice)
+        if corrections:
+            counts["corrected"] = correct(catalog, things.all_frames(catalog), corrections)
+    if state.json:
+        emit(counts)
+    else:
+        click.echo(f"set for {plural(counts['sessions'], 'session')}, {plural(counts['frames'], 'frame')}")

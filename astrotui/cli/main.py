@@ -1,0 +1,136 @@
+"""The entry of the command line: finds a command, opens the app without one, turns errors into one line."""
+
+import difflib
+import importlib
+import logging
+import os
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astrotui import __version__
+from astrotui.cli.common import State, shared_options
+from astrotui.errors import AstrotuiError
+from astrotui.text import clean
+
+# Command -> module and function. Modules load when their command runs, so that none pays for another's imports.
+COMMANDS = {
+    "index": "library_commands:index",
+    "sessions": "library_commands:sessions",
+    "frames": "library_commands:frames",
+    "set": "library_commands:set_",
+    "darks": "darks_commands:darks",
+    "measure": "choose_commands:measure",
+    "cull": "choose_commands:cull",
+    "accept": "choose_commands:accept",
+    "reject": "choose_commands:reject",
+    "undo": "choose_commands:undo",
+    "redo": "choose_commands:redo",
+    "stack": "stack_commands:stack",
+    "stacks": "stack_commands:stacks",
+    "masters": "masters_commands:masters",
+    "render": "render_commands:render",
+    "jobs": "job_commands:jobs",
+    "worker": "job_commands:worker",
+    "exposure": "help_commands:exposure",
+    "help": "help_commands:help_",
+    "doctor": "doctor_commands:doctor",
+}
+
+
+class Commands(click.Group):
+    """Loads commands when they are asked for; words that are folders open the app on them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"astrotui.cli.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS:
+            return super().resolve_command(ctx, args)
+        if Path(name).expanduser().is_dir():
+            return "open", open_app, args
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; `astrotui help` lists the commands"
+        raise click.UsageError(f"no command or folder {clean(name, 100)!r}{hint}")
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["--help"]})
+@click.version_option(__version__, message="astrotui %(version)s")
+@shared_options
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Index, judge, calibrate and stack night-sky frames on the machine that holds them.
+
+    Without a command, or with folders instead of one, the app opens.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(open_app, roots=())
+
+
+@click.command("open")
+@click.argument("roots", nargs=-1, type=click.Path(path_type=Path))
+@click.pass_context
+def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
+    """Open the app; add and index ROOTS in the background."""
+    try:
+        from astrotui.tui.app import run_app
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("astrotui.tui"):
+            raise
+        click.echo(context.find_root().get_help())
+        return
+    state = context.ensure_object(State)
+    run_app(state.catalog_file, roots)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 nothing asked for was done, 2 the words were wrong."""
+    warnings.filterwarnings("ignore")  # stderr is for people; libraries warn into job logs
+    logging.getLogger("astrotui").addHandler(logging.NullHandler())
+    state = State()
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        code: Any = cli.main(args=words, prog_name="astrotui", obj=state, standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.UsageError as error:
+        _fail(error.format_message(), 2, debug)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code, debug)
+    except AstrotuiError as error:
+        _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe went away; nothing is left to say, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except MemoryError:
+        _fail("out of memory; try a smaller --memory", 1, debug)
+    except OSError as error:
+        name = f"{clean(error.filename, 300)}: " if error.filename else ""
+        _fail(f"{name}{error.strerror or error}", 1, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"astrotui: {clean(message, 1000)}", err=True)
+    sys.exit(code)

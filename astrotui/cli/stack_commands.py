@@ -1,0 +1,193 @@
+"""`stack` and `stacks`: making results and listing them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astrotui.cli.common import State, emit, note, number, pass_state, shared_options, table
+from astrotui.config import parse_size
+from astrotui.stacking.recipe import CHOICES, Recipe
+from astrotui.text import duration, plural
+
+_HELP = {
+    "combine": "How kept samples become one value.",
+    "reject": "Rejection of outliers; auto decides by the number of frames.",
+    "normalize": "How frames are brought to one level; auto is stars.",
+    "weight": "Weights of the average.",
+    "align": "Geometric model; auto is similarity.",
+    "resample": "Interpolation.",
+    "frame": "Field of the result.",
+    "cosmetic": "Filling of defect pixels.",
+    "debayer": "Demosaicing of colour frames.",
+}
+
+
+def _recipe_options(command: Any) -> Any:
+    defaults = Recipe()
+    options = [
+        click.option(
+            f"--{name}", type=click.Choice(choices), default=getattr(defaults, name), show_default=True, help=_HELP[name]
+        )
+        for name, choices in CHOICES.items()
+    ]  # fmt: skip
+    options += [
+        click.option(
+            "--low", type=float, help="Lower limit of the rejection: kappa, fraction or count, by method."
+        ),
+        click.option("--high", type=float, help="Upper limit of the rejection."),
+        click.option("--drizzle", type=float, metavar="SCALE", help="Drizzle onto a grid finer by SCALE."),
+        click.option(
+            "--pixfrac", type=float, default=1.0, show_default=True, help="Size of a drizzle drop in pixels."
+        ),
+        click.option("--min-score", type=float, metavar="N", help="Leave out frames under this score."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("sessions", nargs=-1, metavar="SESSION ...")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the result here; never over a file."
+)
+@click.option("--detach", is_flag=True, help="Queue it, start a worker and return.")
+@click.option("--no-start", is_flag=True, help="Queue it without starting a worker.")
+@click.option("--plan", type=click.Path(path_type=Path), metavar="MANIFEST", help="Run a stored stack again.")
+@click.option("--dark", default="auto", show_default=True, metavar="auto|none|ID|PATH", help="Master dark.")
+@click.option("--flat", default="auto", show_default=True, metavar="auto|none|ID|PATH", help="Master flat.")
+@click.option("--bias", default="auto", show_default=True, metavar="auto|none|ID|PATH", help="Master bias.")
+@click.option(
+    "--reference", default="auto", show_default=True, metavar="auto|FRAME", help="Id of the reference frame."
+)
+@click.option("--memory", metavar="SIZE", help="Memory budget, like 1GB.")
+@click.option("--workers", type=click.IntRange(0, 256), default=0, help="Threads; 0 is one a processor.")
+@_recipe_options
+@shared_options
+@pass_state
+def stack(
+    state: State,
+    /,
+    sessions: tuple[str, ...],
+    output: Path | None,
+    detach: bool,
+    no_start: bool,
+    plan: Path | None,
+    dark: str,
+    flat: str,
+    bias: str,
+    reference: str,
+    memory: str | None,
+    workers: int,
+    **recipe: Any,
+) -> None:
+    """Stack the lights of SESSIONs that are not rejected into one picture.
+
+    What is unmeasured is measured, masters are made, and the result is written with its manifest and a preview.
+    Ctrl+C stops waiting; the job goes on.
+    """
+    from astrotui.cli.jobs_shared import queue, queue_and_launch, wait_for_result
+    from astrotui.library.stacks import stack_of_job
+
+    with state.open() as catalog:
+        if plan is not None:
+            if sessions:
+                raise click.UsageError("--plan names all that is stacked; leave out SESSION")
+            payload, title = _plan_payload(plan, output)
+        else:
+            request = _request(
+                state, catalog, sessions, output, dark, flat, bias, reference, memory, workers, recipe
+            )
+            payload, title = request.to_dict(), f"stack {plural(len(request.frames), 'frame')}"
+        if detach or no_start:
+            queue_and_launch(state, catalog, "stack", payload, title, start=not no_start)
+            return
+        job_id = queue(catalog, "stack", payload, title)
+        wait_for_result(catalog, job_id)
+        found = stack_of_job(catalog, job_id)
+    if found is None:
+        raise click.ClickException(f"job {job_id} is done, but its stack is not in the catalogue")
+    if state.json:
+        emit(found)
+    else:
+        _describe(found)
+
+
+def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]:
+    from astrotui.library.requests import check_stack_output
+    from astrotui.stacking.plan import load_plan
+
+    stored = load_plan(plan.expanduser().absolute())
+    place = check_stack_output(Path(stored.output) if output is None else output, stored.name)
+    payload = {"plan": str(plan.expanduser().absolute()), "output": str(place)}
+    return payload, f"stack {plural(len(stored.frames), 'frame')} again"
+
+
+def _request(
+    state: State,
+    catalog: Any,
+    sessions: tuple[str, ...],
+    output: Path | None,
+    dark: str,
+    flat: str,
+    bias: str,
+    reference: str,
+    memory: str | None,
+    workers: int,
+    recipe: dict[str, Any],
+) -> Any:
+    from astrotui.library.listing import resolve_all
+    from astrotui.library.requests import request_stack
+
+    chosen = Recipe(**recipe)
+    budget = parse_size(memory or state.settings.memory)
+    if reference != "auto" and not reference.isdigit():
+        raise click.UsageError(f"--reference {reference!r} must be auto or the id of a frame")
+    return request_stack(
+        catalog, resolve_all(catalog, sessions), output=output, folder=state.settings.output_folder, recipe=chosen, dark=dark,
+        flat=flat, bias=bias, reference=None if reference == "auto" else int(reference), memory=budget, workers=workers,
+    )  # fmt: skip
+
+
+def _describe(found: dict[str, Any]) -> None:
+    """The result for people: what went in, what stayed out, where it is."""
+    used, skipped = found["frames_used"], found["frames_skipped"]
+    click.echo(
+        f"{plural(used, 'frame')}, {duration(found['integration_s'])}, in {duration(found['seconds'])}; "
+        f"{found['rejected_fraction']:.2%} of the samples rejected, noise {number(found['noise_adu'], 2)} ADU, "
+        f"FWHM {number(found['fwhm_px'], 2)} px"
+    )
+    for text in found["warnings"]:
+        note(f"warning: {text}")
+    for item in skipped[:20]:
+        note(f"left out {Path(item['path']).name}: {item['reason']}")
+    if len(skipped) > 20:
+        note(f"and {len(skipped) - 20} more; the manifest lists them all")
+    click.echo(f"result   {found['output']}")
+    if found["preview"]:
+        click.echo(f"picture  {found['preview']}")
+    click.echo(f"manifest {found['manifest']}")
+
+
+@click.command()
+@shared_options
+@pass_state
+def stacks(state: State) -> None:
+    """List results, newest first."""
+    from astrotui.library.stacks import list_stacks
+
+    with state.open() as catalog:
+        found = list_stacks(catalog)
+    if state.json:
+        emit(found)
+        return
+    rows = [
+        (
+            s["id"], s["target"] or "–", s["created"][:16].replace("T", " "), s["frames_used"], duration(s["integration_s"]),
+            number(s["noise_adu"], 2), number(s["fwhm_px"], 2), s["status"], s["output"],
+        )
+        for s in found
+    ]  # fmt: skip
+    heads = ("ID", "TARGET", "MADE (UTC)", "FRAMES", "TOTAL", "NOISE", "FWHM", "STATUS", "FILE")
+    click.echo(table(heads, rows, right=(0, 3, 4, 5, 6)))

@@ -1,0 +1,201 @@
+"""What the work process does for each kind of job: the use-cases of `library`, `stacking` and `rendering`."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from astrotui.catalog.models import Session
+from astrotui.config import load_settings, places
+from astrotui.errors import PlanError
+from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
+from astrotui.text import clean
+
+if TYPE_CHECKING:
+    from astrotui.jobs.work import Work
+
+
+def run_index(work: "Work") -> None:
+    """Index roots; payload `{"roots": [path, ...]}`."""
+    from astrotui.library.index import index_roots
+
+    roots = [Path(root) for root in work.payload["roots"]]
+    report = index_roots(work.catalog, roots, work.progress)
+    work.set_result(asdict(report))
+
+
+def run_measure(work: "Work") -> None:
+    """Measure sessions; payload `{"sessions": [id, ...], "force": bool}`."""
+    sessions = work.payload["sessions"]
+    report = _measure(work, sessions, force=bool(work.payload.get("force")))
+    work.set_result(asdict(report))
+
+
+def run_render(work: "Work") -> None:
+    """Render an image at full size; payload `{"image", "output", "look", "size"}`."""
+    from astrotui.rendering.looks import Look
+    from astrotui.rendering.render import render_image
+
+    payload = work.payload
+    output = Path(payload["output"])
+    work.note_part(_part(output, work.tag))
+    work.progress("rendering", 0, 1)
+    info = render_image(
+        Path(payload["image"]),
+        Look.from_dict(payload.get("look") or {}),
+        output,
+        size=payload.get("size"),
+        tag=str(work.job_id),
+    )
+    work.progress("rendering", 1, 1)
+    work.set_result({"output": str(output), "width": info.width, "height": info.height})
+
+
+def run_stack(work: "Work") -> None:
+    """Stack; payload is a `StackRequest`, or `{"plan": path}` to run a stored plan again."""
+    plan = _plan(work)
+    for path in (plan.output, plan.manifest):
+        work.note_part(_part(Path(path), work.tag))
+    _stack(work, plan)
+
+
+def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> Any:
+    from astrotui.library.measure import measure_sessions
+
+    with work.catalog.read() as db:
+        darks = _measuring_darks(work, list(db.scalars(select(Session).where(Session.id.in_(sessions)))))
+    return measure_sessions(
+        work.catalog,
+        sessions,
+        workers=load_settings().workers,
+        force=force,
+        darks=darks,
+        progress=work.progress,
+    )
+
+
+def _measuring_darks(work: "Work", sessions: Sequence[Session]) -> dict[int, tuple[Path, str]]:
+    """Master darks for finding stars: only exact ones, made now if need be."""
+    from astrotui.library.masters_for import CalibrationPlanner, session_calstat
+
+    wanted: dict[int, MasterSpec] = {}
+    with work.catalog.read() as db:
+        planner = CalibrationPlanner(db, {"flat": "none", "bias": "none"})
+        for session in sessions:
+            calibration, dark = planner.for_session(session, session_calstat(db, session.id))
+            if calibration.dark is not None and dark is not None and dark.grade == "exact":
+                wanted[session.id] = calibration.dark
+    made = _make_masters(work, list(wanted.values()))
+    return {
+        sid: (made[spec.digest()], spec.digest()) for sid, spec in wanted.items() if spec.digest() in made
+    }
+
+
+def _make_masters(work: "Work", specs: Sequence[MasterSpec]) -> dict[str, Path]:
+    from astrotui.stacking.masters import ensure_master
+
+    made: dict[str, Path] = {}
+    unique = {spec.digest(): spec for spec in specs}
+    for number, (digest, spec) in enumerate(unique.items()):
+        work.progress("masters", number, len(unique))
+        made[digest] = ensure_master(spec, places().masters, workers=load_settings().workers)
+    if unique:
+        work.progress("masters", len(unique), len(unique))
+    return made
+
+
+def _plan(work: "Work") -> StackPlan:
+    """The plan of an earlier attempt, a plan that was asked for, or a new one."""
+    if (known := work.plan()) is not None:
+        return known
+    if "plan" in work.payload:
+        plan = load_plan(Path(work.payload["plan"]))
+        if output := work.payload.get("output"):
+            plan = dataclasses.replace(plan, output=output, manifest=str(Path(output).with_suffix(".json")))
+        return plan
+    from astrotui.library.masters_for import masters_of
+    from astrotui.library.planning import make_plan
+    from astrotui.library.requests import StackRequest, default_name, free_output
+    from astrotui.stacking.engine import choose_band_rows
+
+    request = StackRequest.from_dict(work.payload)
+    _measure(work, request.sessions)
+    work.finished_stage("measuring")
+    if request.output:
+        output = Path(request.output)
+    else:
+        output = free_output(Path(request.folder), default_name(work.catalog, request.sessions))
+    plan = make_plan(work.catalog, request, output)
+    _make_masters(work, masters_of(plan.calibrations))
+    work.finished_stage("masters")
+    plan = dataclasses.replace(
+        plan, band_rows=choose_band_rows(plan, request.memory, _workers(request.workers))
+    )
+    path, digest = plan.save(work.catalog.path.parent / "plans")
+    work.set_plan(path, digest)
+    work.finished_stage("planning")
+    return plan
+
+
+def _part(path: Path, tag: str) -> Path:
+    return path.with_name(f".{path.name}.{tag}.part")
+
+
+def _workers(asked: int) -> int:
+    import os
+
+    return asked or load_settings().workers or len(os.sched_getaffinity(0))
+
+
+def _stack(work: "Work", plan: StackPlan) -> None:
+    from astrotui.library.stacks import StackNames, record_stack
+    from astrotui.stacking.engine import run_plan
+    from astrotui.stacking.manifest import manifest_digest, write_manifest
+
+    output, manifest = Path(plan.output), Path(plan.manifest)
+    if output.exists() and _is_result_of(manifest, plan.digest()):
+        # A worker died between writing the result and recording it; the manifest has all that is to be recorded.
+        from astrotui.stacking.manifest import read_result
+
+        result = read_result(manifest)
+    else:
+        result = run_plan(
+            plan, masters=places().masters, tag=work.tag, workers=_workers(int(work.payload.get("workers") or 0)),
+            progress=work.progress,
+        )  # fmt: skip
+        write_manifest(plan, result, manifest, work.tag)
+    work.finished_stage("stacking")
+    preview = _preview(work, output)
+    names = StackNames(output, manifest, manifest_digest(manifest), preview)
+    stack_id = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
+    work.set_result({"stack": stack_id, "output": str(output)})
+
+
+def _is_result_of(manifest: Path, digest: str) -> bool:
+    try:
+        return load_plan(manifest).digest() == digest
+    except PlanError:
+        return False
+
+
+def _preview(work: "Work", output: Path) -> Path | None:
+    """A picture beside the result, or among the previews when that name is taken; the stack stands without it too."""
+    from astrotui.errors import AstrotuiError
+    from astrotui.rendering.previews import stack_preview
+
+    path = output.with_suffix(".png")
+    if path.exists():
+        path = places().data / "previews" / f"stack-{work.job_id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+    work.progress("preview", 0, 1)
+    work.note_part(_part(path, work.tag))
+    try:
+        stack_preview(output, path, tag=work.tag)
+    except (AstrotuiError, OSError) as error:
+        work.log.warning("no preview: %s", clean(error, 300))
+        return None
+    work.progress("preview", 1, 1)
+    return path

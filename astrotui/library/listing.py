@@ -1,0 +1,255 @@
+"""Sessions and frames as people and scripts see them: records with the keys of `--json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from datetime import date as Date  # noqa: N812 - records have a field of that name
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as DbSession
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Frame, Measurement, Root, Session
+from astrotui.catalog.query import parse
+from astrotui.catalog.status import frame_status
+from astrotui.catalog.summaries import session_totals
+from astrotui.errors import AstrotuiError, UsageError
+from astrotui.library.calibrators import load_pins, load_sets, match_session
+from astrotui.text import clean
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One session. `integration_s` sums the exposures that are not rejected, missing or quarantined."""
+
+    id: int
+    path: str
+    device: str | None
+    camera: str | None
+    target: str | None
+    date: datetime | None
+    night: Date | None
+    exposure_s: float | None
+    gain: float | None
+    binning: str | None
+    filter: str | None
+    temperature_c: float | None
+    width: int
+    height: int
+    cfa: str | None
+    lights: int
+    accepted: int
+    rejected: int
+    undecided: int
+    unmeasured: int
+    missing: int
+    quarantined: int
+    integration_s: float
+    dark: Mapping[str, Any] | None
+    warnings: tuple[str, ...]
+    note: str
+    rating: int | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One light."""
+
+    id: int
+    path: str
+    session_id: int | None
+    sequence: int | None
+    date: datetime | None
+    exposure_s: float | None
+    gain: float | None
+    temperature_c: float | None
+    status: str
+    reasons: tuple[str, ...]
+    score: float | None
+    stars: int | None
+    fwhm_px: float | None
+    hfr_px: float | None
+    eccentricity: float | None
+    background_adu: float | None
+    noise_adu: float | None
+    transparency: float | None
+    streak: bool | None
+    dx_px: float | None
+    dy_px: float | None
+    rotation_deg: float | None
+    note: str
+    rating: int | None
+    tags: tuple[str, ...]
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record's fields as JSON-ready values: dates ISO 8601 in UTC, tuples as lists."""
+    return {f.name: _json(getattr(record, f.name)) for f in fields(record)}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_json(v) for v in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def list_sessions(catalog: Catalog, query: str = "") -> list[SessionRecord]:
+    """Sessions that match `query`, in its order, else by target and night.
+
+    Raises
+    ------
+    QueryError
+        The query names a field or value that does not exist.
+    """
+    parsed = parse(query, "sessions")
+    with catalog.read() as db:
+        darks = chosen_darks(db)
+        totals = session_totals()
+        rows = db.execute(
+            select(Session, Root.path, *[c for c in totals.c if c.key != "session_id"])
+            .join(Root, Session.root_id == Root.id)
+            .outerjoin(totals, totals.c.session_id == Session.id)
+            .order_by(Session.target, Session.night, Session.id)
+        ).all()
+    names = [c.key for c in totals.c if c.key != "session_id"]
+    records = [
+        _session_record(row, root, dict(zip(names, values, strict=True)), darks.get(row.id))
+        for row, root, *values in rows
+    ]
+    wanted = [r for r in records if parsed.matches(session_fields(r))]
+    return parsed.sort(wanted, key=session_fields)
+
+
+def _session_record(
+    row: Session, root: str, totals: dict[str, Any], dark: Mapping[str, Any] | None
+) -> SessionRecord:
+    counts = {name: int(totals.get(name) or 0) for name in (
+        "lights", "accepted", "rejected", "undecided", "unmeasured", "missing", "quarantined")}  # fmt: skip
+    return SessionRecord(
+        row.id, str(Path(root) / row.folder) if row.folder else root, row.device, row.camera, row.target, row.first_date,
+        row.night, row.exposure_s, row.gain, row.binning, row.filter, row.temperature_c, row.width, row.height, row.cfa,
+        integration_s=float(totals.get("integration_s") or 0.0), dark=dark, warnings=tuple(row.warnings), note=row.note,
+        rating=row.rating, tags=tuple(row.tags), **counts,
+    )  # fmt: skip
+
+
+def chosen_darks(db: DbSession) -> dict[int, dict[str, Any]]:
+    """The dark in force of every session that has one: `{session id: {"id", "grade"}}`."""
+    sets = [held for held in load_sets(db) if held.kind in ("dark", "bias")]
+    if not sets:
+        return {}
+    by_size: dict[tuple[int, int], list[Any]] = {}
+    for held in sets:
+        by_size.setdefault((held.width, held.height), []).append(held)
+    pins = load_pins(db)
+    found: dict[int, dict[str, Any]] = {}
+    for session in db.scalars(select(Session)):
+        own = sets if session.id in pins else by_size.get((session.width, session.height), [])
+        chosen = match_session(session, own, pins.get(session.id)).chosen("dark") if own else None
+        if chosen is not None:
+            found[session.id] = {"id": chosen.set.id, "grade": chosen.grade}
+    return found
+
+
+def session_fields(record: SessionRecord) -> dict[str, Any]:
+    """A session's values by the names of the query language."""
+    return {
+        **{f.name: getattr(record, f.name) for f in fields(record)},
+        "exp": record.exposure_s, "temp": record.temperature_c, "integration": record.integration_s,
+        "dark": record.dark["grade"] if record.dark else None, "tag": record.tags,
+    }  # fmt: skip
+
+
+def list_frames(catalog: Catalog, session_ids: Sequence[int], query: str = "") -> list[FrameRecord]:
+    """All lights of sessions that match `query`: rejected, missing and quarantined ones too."""
+    parsed = parse(query, "frames")
+    with catalog.read() as db:
+        rows = db.execute(
+            select(Frame, Root.path, Measurement)
+            .join(Root, Frame.root_id == Root.id)
+            .join(Session, Frame.session_id == Session.id)
+            .outerjoin(Measurement, Measurement.frame_id == Frame.id)
+            .where(Frame.session_id.in_(session_ids), *parsed.where())
+            .order_by(*parsed.order(), Frame.date_obs, Frame.path)
+        ).all()
+    return [_frame_record(frame, root, measured) for frame, root, measured in rows]
+
+
+def _frame_record(frame: Frame, root: str, measured: Measurement | None) -> FrameRecord:
+    reasons = list(frame.reasons)
+    if frame.quarantine is not None:
+        reasons.insert(0, frame.quarantine)
+    if measured is not None and measured.problem and measured.problem not in reasons:
+        reasons.append(measured.problem)
+    m = measured
+
+    def fact(name: str) -> Any:
+        return None if m is None else getattr(m, name)
+
+    return FrameRecord(
+        frame.id, str(Path(root) / frame.path), frame.session_id, frame.sequence, frame.date_obs, frame.exposure_s,
+        frame.gain, frame.temperature_c, frame_status(frame), tuple(reasons), fact("score"), fact("stars"),
+        fact("fwhm_px"), fact("hfr_px"), fact("eccentricity"), fact("background_adu"), fact("noise_adu"),
+        fact("transparency"), fact("streak"), fact("dx_px"), fact("dy_px"), fact("rotation_deg"), frame.note,
+        frame.rating, tuple(frame.tags),
+    )  # fmt: skip
+
+
+def resolve_sessions(catalog: Catalog, spec: str) -> list[int]:
+    """Ids of the sessions that `spec` names: an id, a folder (all sessions in it), else a query.
+
+    Raises
+    ------
+    AstrotuiError
+        Nothing is there under that name.
+    """
+    if spec.isdigit():
+        with catalog.read() as db:
+            if len(spec) > 15 or db.get(Session, int(spec)) is None:
+                raise AstrotuiError(f"no session {clean(spec, 20)}; `astrotui sessions` lists them")
+        return [int(spec)]
+    folder = Path(spec).expanduser()
+    if _is_folder(folder):
+        return _in_folder(catalog, folder.resolve())
+    found = [record.id for record in list_sessions(catalog, spec)]
+    if not found:
+        if "/" in spec and " " not in spec:
+            raise AstrotuiError(f"{clean(spec, 300)}: no such folder, and no session matches it")
+        raise AstrotuiError(f"no session matches {clean(spec, 200)!r}; `astrotui sessions` lists them")
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _in_folder(catalog: Catalog, folder: Path) -> list[int]:
+    with catalog.read() as db:
+        rows = db.execute(select(Session.id, Root.path, Session.folder).join(Root).order_by(Session.id)).all()
+    inside = [
+        session_id
+        for session_id, root, relative in rows
+        if folder in (place := Path(root) / relative, *place.parents)
+    ]
+    if not inside:
+        raise AstrotuiError(
+            f"{clean(folder, 300)}: no session in this folder is in the catalogue; index it first"
+        )
+    return inside
+
+
+def resolve_all(catalog: Catalog, specs: Sequence[str]) -> list[int]:
+    """Ids of all sessions that `specs` name, each once, in that order."""
+    if not specs:
+        raise UsageError("name a session: an id, a folder or a query")
+    return list(dict.fromkeys(sid for spec in specs for sid in resolve_sessions(catalog, spec)))

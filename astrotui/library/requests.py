@@ -1,0 +1,159 @@
+"""A stack as a person asks for it: small, and fixed at the moment of asking."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Frame, Session
+from astrotui.errors import AstrotuiError, OutputError, UsageError
+from astrotui.stacking.recipe import Recipe
+from astrotui.text import clean, plural
+
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+
+
+@dataclass(frozen=True)
+class StackRequest:
+    """The payload of a stack job.
+
+    Attributes
+    ----------
+    sessions : ids of the sessions
+    frames : ids of the lights that were undecided or accepted when the stack was asked for
+    output : where the result goes; "" lets the worker choose a free name in `folder`
+    dark, flat, bias : "auto", "none", the id of a calibration set, or a path
+    reference : id of the reference frame, None for the best
+    memory : budget in bytes
+    """
+
+    sessions: tuple[int, ...]
+    frames: tuple[int, ...]
+    recipe: Recipe = field(default_factory=Recipe)
+    output: str = ""
+    folder: str = ""
+    dark: str = "auto"
+    flat: str = "auto"
+    bias: str = "auto"
+    reference: int | None = None
+    memory: int = 1_000_000_000
+    workers: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> "StackRequest":
+        """The request that `to_dict` wrote."""
+        values = dict(table)
+        values["recipe"] = Recipe.from_dict(table["recipe"])
+        values["sessions"], values["frames"] = tuple(table["sessions"]), tuple(table["frames"])
+        return cls(**values)
+
+
+def request_stack(
+    catalog: Catalog, session_ids: Sequence[int], *, output: Path | None = None, folder: Path, **options: Any
+) -> StackRequest:
+    """Fix which frames are stacked, and check the output, before anything is queued.
+
+    Raises
+    ------
+    AstrotuiError
+        No frame is left to stack.
+    OutputError
+        The output exists or cannot be written.
+    """
+    with catalog.read() as db:
+        frames = list(
+            db.scalars(
+                select(Frame.id)
+                .where(
+                    Frame.session_id.in_(session_ids),
+                    Frame.frame_type == "light",
+                    Frame.missing.is_(False),
+                    Frame.quarantine.is_(None),
+                    Frame.decision != "rejected",
+                )
+                .order_by(Frame.date_obs, Frame.path)
+            )
+        )
+        lights = len(
+            db.scalars(
+                select(Frame.id).where(Frame.session_id.in_(session_ids), Frame.frame_type == "light")
+            ).all()
+        )
+    if not frames:
+        what = (
+            "no lights"
+            if not lights
+            else f"none of {plural(lights, 'light')} is left: all are rejected or unusable"
+        )
+        raise AstrotuiError(f"nothing to stack: {what}")
+    place = "" if output is None else str(check_stack_output(output, default_name(catalog, session_ids)))
+    return StackRequest(tuple(session_ids), tuple(frames), output=place, folder=str(folder), **options)
+
+
+def check_stack_output(output: Path, name: str) -> Path:
+    """The absolute file for `-o`; a folder gets a file `name` in it.
+
+    Raises
+    ------
+    UsageError
+        The name does not end like a FITS file.
+    OutputError
+        It exists, or its folder does not.
+    """
+    from astrotui.frames.output import check_output
+
+    path = output.expanduser().absolute()
+    if path.is_dir():
+        path = path / f"{name}.fits"
+    if path.suffix.lower() not in FITS_SUFFIXES:
+        raise UsageError(
+            f"-o {clean(output, 300)}: a stack is written as FITS (.fits); use render or export for other formats"
+        )
+    manifest = path.with_suffix(".json")
+    if manifest.exists() and not path.exists():
+        raise OutputError(
+            f"{clean(manifest, 300)} exists and would be the manifest of this stack; choose another name"
+        )
+    check_output(path)
+    return path
+
+
+def default_name(catalog: Catalog, session_ids: Sequence[int]) -> str:
+    """A stem for the result: target, exposure, filter and night of its first session."""
+    from astrotui.text import file_stem
+
+    with catalog.read() as db:
+        sessions = list(db.scalars(select(Session).where(Session.id.in_(session_ids)).order_by(Session.id)))
+    if not sessions:
+        return "stack"
+    first = sessions[0]
+    parts = [
+        first.target or "unknown",
+        f"{first.exposure_s:g}s" if first.exposure_s is not None else None,
+        first.filter,
+        first.night.isoformat() if first.night else None,
+        f"{len(sessions)}sessions" if len(sessions) > 1 else None,
+    ]
+    return file_stem("_".join(p for p in parts if p), "stack")
+
+
+def free_output(folder: Path, name: str) -> Path:
+    """A path in `folder` (made if absent) under which neither result nor manifest exists."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = folder / (f"{name}.fits" if number == 1 else f"{name}_{number}.fits")
+        if (
+            not path.exists()
+            and not path.with_suffix(".json").exists()
+            and not path.with_suffix(".png").exists()
+        ):
+            return path
+        number += 1
