@@ -33,10 +33,10 @@ def names(value: object, needle: str) -> bool:
     A name of letters and a closing number is found whole, as people mean it: "m1" is in "Crab M 1" and
     neither in "M 13" nor in "AM 1". Anything else may be a part of a word.
     """
-    if value is None:
+    if value is None or needle not in fold(value):
         return False
     pattern = _whole_name(needle)
-    return needle in fold(value) if pattern is None else pattern.search(soften(value)) is not None
+    return pattern is None or pattern.search(soften(value)) is not None
 
 
 @lru_cache(maxsize=256)

@@ -10,12 +10,13 @@ MOUNT_TABLE = Path("/proc/self/mountinfo")
 NETWORK_TYPES = frozenset(
     {
         "9p", "acfs", "afpfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "curlftpfs", "davfs",
-        "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "panfs", "pvfs2", "smb2", "smb3",
-        "smbfs", "sshfs",
+        "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "panfs", "pvfs2", "smb2",
+        "smb3", "smbfs", "sshfs",
     }
 )  # fmt: skip
 NETWORK_FUSE = NETWORK_TYPES | {
-    "ceph-fuse", "davfs2", "gcsfuse", "goofys", "juicefs", "mfsmount", "moosefs", "rclone", "s3fs", "smbnetfs",
+    "ceph-fuse", "davfs2", "gcsfuse", "goofys", "juicefs", "mfsmount", "moosefs", "rclone", "s3fs",
+    "smbnetfs",
 }  # fmt: skip
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 

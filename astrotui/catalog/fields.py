@@ -1,0 +1,193 @@
+"""The fields of sessions and frames that a query may name."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from sqlalchemy import SQLColumnExpression, String, case, cast, func, null, select, type_coerce
+
+from astrotui.catalog.kinds import Binning, Choice, Flag, Kind, Number, Text, Texts, When
+from astrotui.catalog.models import Frame, Measurement, Session
+from astrotui.catalog.status import STATUSES, reasons_expression, status_expression
+from astrotui.catalog.summaries import path_of, root_path, total_of
+
+Scope = Literal["sessions", "frames"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+# What the catalogue does not hold: by session id, or as a column over `Session`.
+Supplied = Mapping[int, str | None] | SQLColumnExpression[Any]
+
+FRAME_TYPES = ("light", "dark", "bias", "flat", "dark-flat", "stack")
+GRADES = ("exact", "scaled", "near", "refused")
+
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field.
+
+    Attributes
+    ----------
+    kind : which operators and values it takes
+    help : what it is, for people
+    column : its SQL; None when its values are supplied with the query
+    keys : other names: of the key in a record (the first), or that people write
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    column: SQLColumnExpression[Any] | None
+    keys: tuple[str, ...] = ()
+
+    def value(self, record: Mapping[str, Any]) -> Any:
+        """Its value in a record with the keys of `--json` or with field names; None when unknown."""
+        for key in (*self.keys, self.name):
+            if key in record:
+                raw = record[key]
+                if isinstance(raw, Mapping):  # a dark {id, grade}
+                    raw = raw.get("grade")
+                return None if raw is None else self.kind.value(raw)
+        return None
+
+    def expression(self, supplied: Mapping[str, Supplied | None]) -> SQLColumnExpression[Any]:
+        """Its SQL, made from the supplied values where the catalogue does not hold it.
+
+        Raises
+        ------
+        ValueError
+            The values are needed and were not supplied.
+        """
+        if self.column is not None:
+            return self.column
+        given = supplied.get(self.name)
+        if given is None:
+            raise ValueError(f"the query asks for {self.name}: its values must be supplied")
+        return _by_session(given) if isinstance(given, Mapping) else given
+
+
+def _by_session(values: Mapping[int, str | None]) -> SQLColumnExpression[Any]:
+    ids: dict[str, list[int]] = {}
+    for session_id, value in values.items():
+        if value is not None:
+            ids.setdefault(value, []).append(session_id)
+    if not ids:
+        return cast(null(), String)
+    # One parameter a value however many sessions there are: SQLite bounds their number.
+    return case(
+        *(
+            (
+                Session.id.in_(select(func.json_each(json.dumps(sessions)).table_valued("value").c.value)),
+                value,
+            )
+            for value, sessions in ids.items()
+        ),
+        else_=null(),
+    )
+
+
+def _as_text(array: SQLColumnExpression[Any]) -> SQLColumnExpression[str]:
+    """A JSON column as the text that is stored."""
+    return type_coerce(array, String)
+
+
+def _seconds() -> Number:
+    return Number(units=_SECONDS)
+
+
+def _degrees_celsius() -> Number:
+    return Number(units={"c": 1.0}, within=0.5)
+
+
+def _either(name: str) -> SQLColumnExpression[Any]:
+    """A frame's fact as its session knows it, which may have been corrected."""
+    return func.coalesce(getattr(Session, name), getattr(Frame, name))
+
+
+def _pixels() -> Number:
+    return Number(units={"px": 1.0})
+
+
+_SESSION_FIELDS = (
+    Field("id", Number(), "number of the session", Session.id),
+    Field("target", Text(names=True), "what the session shows", Session.target),
+    Field("device", Text(), "telescope or program", Session.device),
+    Field("camera", Text(), "camera", Session.camera),
+    Field("date", When(), "start of the first light, UTC", Session.first_date),
+    Field("night", When(nights=True), "local date of the noon before", Session.night),
+    Field("exp", _seconds(), "exposure of one light", Session.exposure_s, ("exposure_s", "exposure")),
+    Field("gain", Number(), "gain", Session.gain),
+    Field("bin", Binning(), "binning", Session.binning, ("binning",)),
+    Field("filter", Text(), "filter", Session.filter),
+    Field(
+        "temp", _degrees_celsius(), "sensor temperature", Session.temperature_c, ("temperature_c", "temperature")
+    ),
+    Field("width", Number(), "width in pixels", Session.width),
+    Field("height", Number(), "height in pixels", Session.height),
+    Field("cfa", Text(), "color pattern; none is mono", Session.cfa),
+    Field("lights", Number(), "light frames", total_of("lights")),
+    Field("accepted", Number(), "accepted lights", total_of("accepted")),
+    Field("rejected", Number(), "rejected lights", total_of("rejected")),
+    Field("undecided", Number(), "undecided lights", total_of("undecided")),
+    Field("missing", Number(), "lights whose files are gone", total_of("missing")),
+    Field("quarantined", Number(), "lights that cannot be used", total_of("quarantined")),
+    Field("unmeasured", Number(), "lights not measured yet", total_of("unmeasured")),
+    Field(
+        "integration", _seconds(), "exposure of all lights not rejected", total_of("integration_s"),
+        ("integration_s",),
+    ),
+    Field("dark", Choice(GRADES), "grade of the dark in force", None),
+    Field("rating", Number(), "your rating", Session.rating),
+    Field("tag", Texts(), "one of your tags", _as_text(Session.tags), ("tags",)),
+    Field("note", Text(), "your note", Session.note),
+    Field("path", Text(), "folder", path_of(Session.folder, Session.root_id)),
+    Field("warnings", Texts(parts=True), "what is odd about the session", _as_text(Session.warnings), ("warning",)),
+    Field("root", Text(), "library root", root_path(Session.root_id)),
+)  # fmt: skip
+
+_FRAME_FIELDS = (
+    Field("id", Number(), "number of the frame", Frame.id),
+    Field("path", Text(), "file", path_of(Frame.path, Frame.root_id)),
+    Field("sequence", Number(), "number in its session", Frame.sequence),
+    Field("date", When(), "start of the exposure, UTC", Frame.date_obs, ("date", "date_obs")),
+    Field("night", When(nights=True), "local date of the noon before", Frame.night),
+    Field("exp", _seconds(), "exposure", Frame.exposure_s, ("exposure_s", "exposure")),
+    Field("gain", Number(), "gain", Frame.gain),
+    Field(
+        "temp", _degrees_celsius(), "sensor temperature", Frame.temperature_c, ("temperature_c", "temperature")
+    ),
+    Field("status", Choice(STATUSES), "what was decided, or why it cannot be used", status_expression()),
+    Field("reason", Texts(parts=True), "why it is not a good frame", reasons_expression(), ("reasons",)),
+    Field("score", Number(), "0 to 100 within the session", Measurement.score),
+    Field("stars", Number(), "stars found", Measurement.stars),
+    Field("fwhm", _pixels(), "FWHM in pixels", Measurement.fwhm_px, ("fwhm_px",)),
+    Field("hfr", _pixels(), "half-flux radius in pixels", Measurement.hfr_px, ("hfr_px",)),
+    Field("ecc", Number(), "eccentricity of the stars", Measurement.eccentricity, ("eccentricity",)),
+    Field("background", Number(), "sky in ADU", Measurement.background_adu, ("background_adu",)),
+    Field("noise", Number(), "noise of a pixel in ADU", Measurement.noise_adu, ("noise_adu",)),
+    Field("transparency", Number(), "star light against the reference", Measurement.transparency),
+    Field("streak", Flag(), "a satellite or plane crosses it", Measurement.streak),
+    Field("dx", _pixels(), "shift in x in pixels", Measurement.dx_px, ("dx_px",)),
+    Field("dy", _pixels(), "shift in y in pixels", Measurement.dy_px, ("dy_px",)),
+    Field("rotation", Number(), "rotation in degrees", Measurement.rotation_deg, ("rotation_deg",)),
+    Field("filter", Text(), "filter", _either("filter")),
+    Field("target", Text(names=True), "what it shows", _either("target")),
+    Field("type", Choice(FRAME_TYPES), "frame type", Frame.frame_type, ("frame_type",)),
+    Field("rating", Number(), "your rating", Frame.rating),
+    Field("tag", Texts(), "one of your tags", _as_text(Frame.tags), ("tags",)),
+    Field("note", Text(), "your note", Frame.note),
+    Field("session", Number(), "number of its session", Frame.session_id, ("session_id",)),
+    Field("device", Text(), "telescope or program", _either("device")),
+    Field("camera", Text(), "camera", _either("camera")),
+)  # fmt: skip
+
+FIELDS: Mapping[Scope, Mapping[str, Field]] = {
+    "sessions": {field.name: field for field in _SESSION_FIELDS},
+    "frames": {field.name: field for field in _FRAME_FIELDS},
+}
+# Every name that a query may use, the keys of `--json` included.
+NAMES: Mapping[Scope, Mapping[str, Field]] = {
+    scope: {name: field for field in FIELDS[scope].values() for name in (*field.keys, field.name)}
+    for scope in SCOPES
+}

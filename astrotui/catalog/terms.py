@@ -1,0 +1,148 @@
+"""What a word of a query asks of one value: each test as SQL and as plain Python.
+
+Both faces are two-valued: a test of an unknown value is false, and its negation true.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, String, and_, func
+
+from astrotui.catalog.functions import contains, fold, names, some_contains, some_equals
+
+Ordered = float | datetime | date
+
+
+class Test(Protocol):
+    """One question about one value."""
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        """The question about a column."""
+        ...
+
+    def holds(self, value: Any) -> bool:
+        """The answer for a value as its field's kind reads it; None is unknown."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nothing is known: no value, an empty text or list (`empty`: how a column says so beside NULL)."""
+
+    empty: str | None = None
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return column.is_(None) if self.empty is None else func.coalesce(column, self.empty) == self.empty
+
+    def holds(self, value: Any) -> bool:
+        return value is None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number, date or night between two bounds; None is no bound."""
+
+    low: Ordered | None = None
+    high: Ordered | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        parts: list[ColumnElement[bool]] = [column.is_not(None)]
+        if self.low is not None:
+            parts.append(column > self.low if self.low_open else column >= self.low)
+        if self.high is not None:
+            parts.append(column < self.high if self.high_open else column <= self.high)
+        return and_(*parts)
+
+    def holds(self, value: Any) -> bool:
+        if value is None:
+            return False
+        if self.low is not None and (value <= self.low if self.low_open else value < self.low):
+            return False
+        return self.high is None or (value < self.high if self.high_open else value <= self.high)
+
+
+@dataclass(frozen=True)
+class Equals:
+    """A choice or a flag with exactly this value."""
+
+    wanted: str | bool
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        same = column.is_(self.wanted) if isinstance(self.wanted, bool) else column == self.wanted
+        return and_(column.is_not(None), same)
+
+    def holds(self, value: Any) -> bool:
+        return value is not None and bool(value == self.wanted)
+
+
+@dataclass(frozen=True)
+class Same:
+    """A text that differs in case and spaces at most; `needle` is folded."""
+
+    needle: str
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return func.coalesce(folded(column), "") == self.needle
+
+    def holds(self, value: Any) -> bool:
+        return value is not None and fold(value) == self.needle
+
+
+@dataclass(frozen=True)
+class Contains:
+    """A text with this part, ignoring case and spaces; `needle` is folded."""
+
+    needle: str
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return func.astro_contains(column, self.needle, type_=Boolean)
+
+    def holds(self, value: Any) -> bool:
+        return contains(value, self.needle)
+
+
+@dataclass(frozen=True)
+class Names:
+    """A text with this name in it, ignoring case and spaces; `needle` is folded."""
+
+    needle: str
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return func.astro_names(column, self.needle, type_=Boolean)
+
+    def holds(self, value: Any) -> bool:
+        return names(value, self.needle)
+
+
+@dataclass(frozen=True)
+class SomeSame:
+    """A list with this text in it, ignoring case and spaces; `needle` is folded."""
+
+    needle: str
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return func.astro_some_equals(column, self.needle, type_=Boolean)
+
+    def holds(self, value: Any) -> bool:
+        return some_equals(value, self.needle)
+
+
+@dataclass(frozen=True)
+class SomeContains:
+    """A list with this part in one of its texts, ignoring case and spaces; `needle` is folded."""
+
+    needle: str
+
+    def sql(self, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+        return func.astro_some_contains(column, self.needle, type_=Boolean)
+
+    def holds(self, value: Any) -> bool:
+        return some_contains(value, self.needle)
+
+
+def folded(column: SQLColumnExpression[Any]) -> ColumnElement[str]:
+    """A text column without differences of case and spaces."""
+    return func.astro_fold(column, type_=String)
