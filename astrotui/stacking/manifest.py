@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import Any
 
 from astrotui import __version__
 from astrotui.errors import OutputError, PlanError
+from astrotui.frames.atomic import write_bytes_atomic
 from astrotui.stacking.plan import SkippedFrame, StackPlan
 from astrotui.stacking.result import FrameOutcome, StackResult
 
@@ -65,16 +65,7 @@ def write_manifest(plan: StackPlan, result: StackResult, path: Path, tag: str) -
     """
     check_manifest(path, result.output)
     data = json.dumps(manifest_table(plan, result), indent=1, allow_nan=False).encode()
-    part = path.with_name(f".{path.name}.{tag}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_bytes_atomic(path, data, tag, overwrite=True)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -117,14 +108,17 @@ def read_result(path: Path) -> StackResult:
         facts = dict(table["result"])
         facts["frames_skipped"] = tuple(SkippedFrame(**row) for row in facts["frames_skipped"])
         facts["warnings"] = tuple(facts["warnings"])
-        rows = [
-            {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in table["frames"]
-        ]
-        return StackResult(**facts, frames=tuple(FrameOutcome(**row) for row in rows))
+        rows = tuple(_outcome(row) for row in table["frames"])
+        return StackResult(**facts, frames=rows)
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise PlanError(f"{path}: not a manifest: {type(error).__name__}: {error}") from error
+
+
+def _outcome(row: dict[str, Any]) -> FrameOutcome:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return FrameOutcome(**values)
 
 
 def manifest_digest(path: Path) -> str:

@@ -351,7 +351,7 @@ def test_a_rerun_replaces_its_own_manifest_and_no_other_file(tmp_path: Path) -> 
 
 def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "nowhere" / "m51.fits"
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="folder does not exist"):
         write_manifest(PLAN, result(output), manifest_path(output), "17")
     with pytest.raises(PlanError, match="cannot be read"):
         manifest_digest(manifest_path(output))
