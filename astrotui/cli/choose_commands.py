@@ -130,7 +130,7 @@ def _travel(state: State, steps: int, forward: bool) -> None:
     from astrotui.library.choose import undo as back
 
     with state.open() as catalog:
-        moved = (again if forward else back)(catalog, steps)
+        moved = again(catalog, steps) if forward else back(catalog, steps)
     if state.json:
         emit(
             {

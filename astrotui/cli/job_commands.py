@@ -42,9 +42,9 @@ def _queue(state: State, action: str) -> None:
             from astrotui.jobs.launch import ensure_worker
 
             queue.resume(catalog)
-            ensure_worker(catalog.path)
+            ensure_worker(catalog)
         records = queue.list_jobs(catalog)
-        paused = queue.paused(catalog)
+        paused = queue.is_paused(catalog)
     if state.json:
         emit([record.to_dict() for record in records])
         return
@@ -87,7 +87,7 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
                 record = queue.cancel(catalog, job_id)
             case "retry":
                 record = queue.retry(catalog, job_id)
-                ensure_worker(catalog.path)
+                ensure_worker(catalog)
             case "priority":
                 if value is None:
                     raise click.UsageError("jobs priority needs ID and a number; larger runs first")

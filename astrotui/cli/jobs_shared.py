@@ -35,7 +35,7 @@ def queue(catalog: "Catalog", kind: str, payload: dict[str, Any], title: str, *,
 
     job_id = enqueue(catalog, kind, payload, title=title)
     if start:
-        ensure_worker(catalog.path)
+        ensure_worker(catalog)
     return job_id
 
 
@@ -55,12 +55,17 @@ def wait_for_result(catalog: "Catalog", job_id: int) -> dict[str, Any]:
     click.ClickException
         The job failed or was cancelled.
     """
-    from astrotui.jobs.queue import result
+    from astrotui.jobs.launch import ensure_worker
+    from astrotui.jobs.queue import is_paused, result
     from astrotui.jobs.wait import wait_for
 
+    if is_paused(catalog):
+        note(f"the queue is paused: job {job_id} waits until `astrotui jobs resume`")
     line = ProgressLine()
     try:
-        record = wait_for(catalog, job_id, lambda job: _show(line, job))
+        record = wait_for(
+            catalog, job_id, lambda job: _show(line, job), ensure=lambda: ensure_worker(catalog)
+        )
     except KeyboardInterrupt:
         line.close()
         note(

@@ -44,7 +44,7 @@ def masters(state: State, action: str, digest: str | None, output: Path | None, 
             [
                 {
                     "digest": m.digest, "kind": m.kind, "path": str(m.path), "inputs": m.inputs, "size": m.size,
-                    "created": m.created.isoformat(), "last_used": m.last_used.isoformat(),
+                    "created": m.created.isoformat() if m.created else None, "last_used": m.last_used.isoformat(),
                 }
                 for m in found
             ]

@@ -19,7 +19,7 @@ _HELP = {
     "resample": "Interpolation.",
     "frame": "Field of the result.",
     "cosmetic": "Filling of defect pixels.",
-    "debayer": "Demosaicing of colour frames.",
+    "debayer": "Demosaicing of color frames.",
 }
 
 

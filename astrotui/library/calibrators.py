@@ -146,7 +146,7 @@ def _gates(shot: Shot, held: SetRecord, *, with_gain: bool = True) -> tuple[list
         refused.append(f"size {held.width}x{held.height}, the lights have {shot.width}x{shot.height}")
     if None not in (shot.roi_x, held.roi_x) and (shot.roi_x, shot.roi_y) != (held.roi_x, held.roi_y):
         refused.append("another part of the sensor (sub-frame origin differs)")
-    gate("colour pattern", shot.cfa_phase, held.cfa_phase, lambda: shot.cfa_phase == held.cfa_phase)
+    gate("color pattern", shot.cfa_phase, held.cfa_phase, lambda: shot.cfa_phase == held.cfa_phase)
     gate("binning", shot.binning, held.binning, lambda: shot.binning == held.binning)
     if with_gain:
         gate("gain", shot.gain, held.gain, lambda: _close(shot.gain, held.gain, 1e-3))
@@ -382,7 +382,7 @@ def dark_gaps(sessions: Iterable[tuple[Session, float]], sets: Sequence[SetRecor
     for session, integration in sessions:
         match = match_session(session, sets)
         best = match.candidates["dark"]
-        if best and best[0].grade == "exact":
+        if session.exposure_s is None or (best and best[0].grade == "exact"):
             continue
         key = (session.camera, session.exposure_s, session.gain, session.binning)
         groups[key].append((session, integration))

@@ -13,7 +13,7 @@ from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Correction, Frame
 from astrotui.errors import UsageError
 from astrotui.frames.model import FrameType
-from astrotui.library.grouping import regroup
+from astrotui.library.grouping import drop_empty, regroup
 from astrotui.text import clean
 
 FIELDS = ("type", "target", "filter", "pattern")
@@ -107,4 +107,6 @@ def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str
         db.flush()
         for root_id, folder in folders:
             regroup(db, root_id, folder)
+        for root_id in {root_id for root_id, _ in folders}:
+            drop_empty(db, root_id)
     return len(frames)

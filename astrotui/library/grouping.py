@@ -28,9 +28,10 @@ class GroupCounts:
 
 
 def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
-    """Put the frames directly in `folder` into their sessions and sets again; empty ones go.
+    """Put the frames directly in `folder` into their sessions and sets again.
 
-    Rows keep their ids as long as their key stays, so that pins and notes stay with them.
+    A session keeps its row, and with it notes and pins, when its key changes or its folder was renamed. Rows
+    that are left without frames stay until `drop_empty`, so that another folder can still claim them.
     """
     prefix = f"{folder}/" if folder else ""
     rows = db.scalars(
@@ -76,7 +77,6 @@ def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
         for frame in members:
             frame.set_id = held.id
     db.flush()
-    _drop_empty(db, root_id, folder)
     return GroupCounts(len(sessions), len(sets))
 
 
@@ -96,13 +96,19 @@ class _Rows:
         here = db.scalars(select(model).where(model.root_id == root_id, model.folder == folder))
         rows = {row.key: row for row in here}
         self.rows = {key: row for key, row in rows.items() if key in groups}
-        free = {row.id: row for key, row in rows.items() if key not in groups}
-        for key in sorted(groups.keys() - rows.keys(), key=lambda k: -len(groups[k])):
+        taken = {row.id for row in self.rows.values()}
+        for key in sorted(groups.keys() - rows.keys(), key=lambda k: (-len(groups[k]), k)):
             before = _most_common(was[f.id] for f in groups[key])
-            if before in free:
-                row = free.pop(before)
+            row = db.get(model, before) if before is not None and before not in taken else None
+            if row is not None and row.root_id == root_id and not self._holds_others(row, folder):
                 row.key = key
                 self.rows[key] = row
+                taken.add(row.id)
+
+    def _holds_others(self, row: Any, folder: str) -> bool:
+        """Whether frames of another folder are still in it."""
+        column = Frame.session_id if self.model is Session else Frame.set_id
+        return row.folder != folder and self.db.scalar(select(exists().where(column == row.id))) is True
 
     def of(self, key: str) -> Any:
         """The row of `key`, new if there is none."""
@@ -112,10 +118,11 @@ class _Rows:
         return self.rows[key]
 
 
-def _drop_empty(db: DbSession, root_id: int, folder: str) -> None:
+def drop_empty(db: DbSession, root_id: int) -> None:
+    """Remove sessions and sets of a root that hold no frame any more."""
     for model, column in ((Session, Frame.session_id), (CalibrationSet, Frame.set_id)):
         used = exists().where(column == model.id)
-        db.execute(delete(model).where(model.root_id == root_id, model.folder == folder, ~used))
+        db.execute(delete(model).where(model.root_id == root_id, ~used))
 
 
 def temperature_clusters(

@@ -18,7 +18,7 @@ from astrotui.frames.identify import content_id, read_metadata
 from astrotui.frames.model import FrameMetadata
 from astrotui.frames.scan import FoundFile, ScanNote, scan
 from astrotui.library.corrections import Corrections
-from astrotui.library.grouping import regroup
+from astrotui.library.grouping import drop_empty, regroup
 from astrotui.library.progress import Progress, silent
 from astrotui.library.roots import find_root
 from astrotui.text import clean
@@ -185,6 +185,7 @@ class _Writer:
         self.known = known
         self.report = report
         self.gone: dict[int, Any] = {row.id: row for row in gone if not row.missing}
+        self.places = {row.id: row.path for row in gone}
         # Files that vanished now or earlier: a new file with the same content is the same frame, moved.
         self.lost: dict[str, list[int]] = {}
         for row in gone:
@@ -212,13 +213,12 @@ class _Writer:
                 elif moved is not None:
                     report.moved += 1
                     self.gone.pop(moved, None)
+                    self.touched.add(_folder(self.places[moved]))
                     changes.append({"id": moved, **values})
                 else:
                     report.new += 1
                     rows.append(values)
             if changes:
-                olds = db.scalars(select(Frame.path).where(Frame.id.in_([c["id"] for c in changes])))
-                self.touched.update(_folder(path) for path in olds)
                 db.execute(update(Frame), changes)
             if rows:
                 inserted = db.execute(
@@ -243,6 +243,8 @@ class _Writer:
                 counts = regroup(db, self.root_id, folder)
             self.report.sessions += counts.sessions
             self.report.calibration_sets += counts.sets
+        with self.catalog.write(durable=False) as db:
+            drop_empty(db, self.root_id)
 
     def _moved(self, read: _Read) -> int | None:
         candidates = self.lost.get(read.content or "")

@@ -139,7 +139,7 @@ def _select(lights: Sequence[_Light], request: StackRequest) -> tuple[list[_Ligh
                 reason = f"another size: {shape[0]}x{shape[1]}, the others have {majority[0]}x{majority[1]}"
             else:
                 reason = (
-                    f"another colour pattern: {shape[2] or 'mono'}, the others have {majority[2] or 'mono'}"
+                    f"another color pattern: {shape[2] or 'mono'}, the others have {majority[2] or 'mono'}"
                 )
         if reason is None and frame.content_id in contents:
             reason = "the same exposure is already in this stack (a duplicate file)"
