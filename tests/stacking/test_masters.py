@@ -451,3 +451,33 @@ def test_a_master_is_exported_by_the_begin_of_its_digest_and_overwrites_nothing(
     for wrong in ("", "zzz"):
         with pytest.raises(UsageError):
             export_master(wrong, cache, tmp_path / "new.fits")
+
+
+def test_a_master_tells_how_its_frames_were_exposed(tmp_path: Path) -> None:
+    cards = {"EXPTIME": 15.0, "GAIN": 80, "CCD-TEMP": -5.0, "INSTRUME": "DWARF II", "SITELAT": 51.0}
+    files = [
+        InputFile.of(write(tmp_path / f"{i}.fits", frame, **cards)) for i, frame in enumerate(noise(1, 3))
+    ]
+    spec = MasterSpec("dark", tuple(files), WIDTH, HEIGHT, cfa="GBRG", full_scale_adu=4095.0)
+    header = fits.getheader(ensure_master(spec, tmp_path / "cache"))
+    told = {key: header[key] for key in ("EXPTIME", "GAIN", "CCD-TEMP", "INSTRUME", "BAYERPAT", "SATURATE")}
+    assert told == {
+        "EXPTIME": 15.0, "GAIN": 80, "CCD-TEMP": -5.0, "INSTRUME": "DWARF II", "BAYERPAT": "GBRG", "SATURATE": 4095.0,
+    }  # fmt: skip
+    assert "SITELAT" not in header
+
+
+def test_real_darks_give_a_master_less_noisy_than_one(tmp_path: Path, real_frames: Path) -> None:
+    files = sorted((real_frames / "oscaar_tres1" / "darks").iterdir())
+    with fits.open(files[0]) as first:
+        height, width = first[0].shape
+    spec = MasterSpec("dark", tuple(InputFile.of(f) for f in files), width, height)
+    made = make_master(spec, None)
+    one = fits.getdata(files[0]).astype(np.float32)
+    rest = make_master(MasterSpec("dark", spec.inputs[1:], width, height), None)
+    alone, together = one - rest.data, made.data - rest.data
+    alone -= np.median(alone)  # the bias of this camera drifts from frame to frame
+    together -= np.median(together)
+    assert np.isfinite(made.data).all()
+    assert np.median(np.abs(together)) < 0.2 * np.median(np.abs(alone))
+    assert made.noise == pytest.approx(1.4826 * np.median(np.abs(alone)) / np.sqrt(1 + 1 / 9), rel=0.1)
