@@ -1,0 +1,217 @@
+"""Small pictures for review: every frame of a session under one stretch, at most 30 KB each, kept in a cache."""
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from astrotui.config import load_settings, parse_size, places
+from astrotui.errors import FrameError, OutputError
+from astrotui.frames.output import write_bytes_atomic
+from astrotui.imaging.stretch import StretchParameters, apply_stretch, autostretch, robust_statistics
+from astrotui.imaging.types import Float32Array
+from astrotui.rendering.colors import ladder
+from astrotui.rendering.encode import quantized, resized
+from astrotui.rendering.looks import DEFAULT_LOOK, orient
+from astrotui.rendering.render import RenderInfo, render_image
+from astrotui.rendering.source import Known, PictureSource
+
+MOST_BYTES = 30_000
+SIZE = 480
+SESSION_TARGET = 0.2
+VERSION = 1  # of the code that makes previews; part of their names
+_LOOKED_AT = 7
+_PRUNE_EVERY = 64  # writes between two looks at the size of the cache
+
+
+def frame_stretch(source: PictureSource, *, target: float = SESSION_TARGET) -> StretchParameters:
+    """The automatic stretch of one raw frame, one a channel so that the filter mosaic's green cast goes."""
+    floor = 0.0 if not source.is_stack else None
+    return autostretch(source.samples(), target=target, floor=floor)
+
+
+def session_stretch(
+    paths: Sequence[Path], *, known: Known | None = None, target: float = SESSION_TARGET
+) -> StretchParameters:
+    """One stretch for all frames of a session, so that clouds and dawn show as what they are.
+
+    Of up to seven frames spread over `paths`, the one whose sky is in the middle gives the stretch; frames
+    that cannot be read do not count.
+
+    Raises
+    ------
+    FrameError : none of them can be read
+    """
+    if not paths:
+        raise FrameError("session", "it has no frames to take a stretch from")
+    places_ = np.unique(np.linspace(0, len(paths) - 1, min(_LOOKED_AT, len(paths))).round().astype(int))
+    found: list[tuple[float, StretchParameters]] = []
+    failure: FrameError | None = None
+    for index in places_:
+        try:
+            with PictureSource(paths[int(index)], known) as source:
+                samples = source.samples()
+        except FrameError as error:
+            failure = error
+            continue
+        sky = float(np.mean([robust_statistics(c[np.isfinite(c)])[0] for c in samples]))
+        found.append((sky, autostretch(samples, target=target)))
+    if not found:
+        assert failure is not None
+        raise failure
+    found.sort(key=lambda pair: pair[0])
+    return found[(len(found) - 1) // 2][1]
+
+
+def small_frame(source: PictureSource, longest: int) -> Float32Array:
+    """The linear picture, averaged over whole blocks to at least `longest` pixels: float32 (C, h, w), as stored."""
+    return source.reduced(max(1, max(source.width, source.height) // longest))
+
+
+def preview_png(
+    linear: Float32Array,
+    stretch: StretchParameters,
+    *,
+    size: int = SIZE,
+    bottom_up: bool = False,
+    most: int = MOST_BYTES,
+) -> bytes:
+    """A PNG of at most `most` bytes and `size` pixels on its longest side from a small linear picture (C,
+    h, w).
+
+    Noise is what makes a star field large: pixels near the median of their neighbours take its value, then
+    colours are reduced, and at last the size, until it fits.
+    """
+    shown = apply_stretch(linear, stretch)
+    shown = np.ascontiguousarray(shown)
+    _, height, width = shown.shape
+    data = b""
+    scale = min(1.0, size / max(height, width))
+    for _ in range(12):
+        small = resized(shown, max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = orient(quantized(small, 8), DEFAULT_LOOK, bottom_up=bottom_up)
+        data = _smallest(pixels, most)
+        if len(data) <= most:
+            return data
+        scale *= 0.8
+    return data
+
+
+def _smallest(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], most: int) -> bytes:
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    calm = np.asarray(image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(2)))
+    difference = np.abs(pixels.astype(np.int16) - calm)
+    if difference.ndim == 3:
+        difference = difference.mean(axis=2, keepdims=True)  # noise of one colour alone is no star
+    near = difference < max(3.0, 3.5 * 1.4826 * float(np.median(difference)))
+    calmed = np.where(near, calm, pixels)
+    rgb = calmed if calmed.ndim == 3 else np.repeat(calmed[:, :, np.newaxis], 3, axis=2)
+    data = b""
+    for indices, palette in islice(ladder(rgb), 7):
+        reduced = Image.fromarray(indices, "P")
+        reduced.putpalette(palette.tobytes())
+        buffer = io.BytesIO()
+        reduced.save(buffer, "PNG", compress_level=7)
+        data = buffer.getvalue()
+        if len(data) <= most:
+            break
+    return data
+
+
+def frame_preview(
+    path: Path,
+    *,
+    known: Known | None = None,
+    stretch: StretchParameters | None = None,
+    size: int = SIZE,
+    content_id: str | None = None,
+    cache: bool = True,
+) -> bytes:
+    """The preview of a frame as PNG of at most 30 KB, from the cache if it is there.
+
+    Parameters
+    ----------
+    known : facts from the catalogue, which spare a look at the header
+    stretch : the session's; None gives the frame its own
+    content_id : the catalogue's identity of the file; None takes path, size and time of change
+    """
+    place = preview_path(path, stretch, size=size, content_id=content_id)
+    if cache:
+        try:
+            data = place.read_bytes()
+            os.utime(place)  # the oldest are pruned first
+            return data
+        except OSError:
+            pass  # not there yet, or a cache that cannot be touched: make it
+    with PictureSource(path, known) as source:
+        data = preview_png(
+            small_frame(source, size), stretch or frame_stretch(source), size=size, bottom_up=source.bottom_up
+        )
+    if cache:
+        store(place, data)
+    return data
+
+
+def stack_preview(result: Path, out: Path, *, size: int = 1600, tag: str = "preview") -> RenderInfo:
+    """Write the picture beside a result, `size` pixels on its longest side; it replaces an older one."""
+    return render_image(result, DEFAULT_LOOK, out, size=size, overwrite=True, tag=tag)
+
+
+def preview_path(
+    path: Path, stretch: StretchParameters | None, *, size: int = SIZE, content_id: str | None = None
+) -> Path:
+    """Where the preview of a frame under this stretch is or will be kept."""
+    identity = content_id
+    if identity is None:
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise FrameError(path, error.strerror or "cannot be read") from error
+        identity = f"{path.absolute()}|{facts.st_size}|{facts.st_mtime_ns}"
+    look = "own" if stretch is None else stretch.digest()
+    name = hashlib.sha256(f"{VERSION}|{identity}|{look}|{size}".encode()).hexdigest()[:40]
+    return places().previews / name[:2] / f"{name}.png"
+
+
+_writes = 0
+
+
+def store(place: Path, data: bytes) -> None:
+    """Put a file into the cache and, now and then, bring the cache under its cap. A full disk is no error."""
+    global _writes  # noqa: PLW0603 - how often this process has written, nothing else
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(place, data, str(os.getpid()), overwrite=True)
+    except (OSError, OutputError):
+        return  # a preview that cannot be kept is made again next time
+    if _writes % _PRUNE_EVERY == 0:
+        prune(parse_size(load_settings().previews_cap))
+    _writes += 1
+
+
+def prune(cap: int, folder: Path | None = None) -> int:
+    """Delete the previews used longest ago until the rest takes 90 % of `cap` bytes; returns how many went."""
+    kept: list[tuple[int, int, Path]] = []
+    for found in (folder or places().previews).glob("*/*"):
+        try:
+            facts = found.stat()
+        except OSError:
+            continue  # another process pruned it
+        kept.append((facts.st_mtime_ns, facts.st_size, found))
+    total = sum(size for _, size, _ in kept)
+    if total <= cap:
+        return 0
+    gone = 0
+    for _, size, found in sorted(kept):
+        found.unlink(missing_ok=True)
+        total -= size
+        gone += 1
+        if total <= 0.9 * cap:
+            break
+    return gone

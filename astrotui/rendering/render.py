@@ -1,0 +1,110 @@
+"""A result or a frame becomes a picture file: PNG, TIFF or JPEG, by a look."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrotui.errors import OutputError, UsageError
+from astrotui.frames.output import check_output, write_bytes_atomic
+from astrotui.imaging.stretch import StretchParameters
+from astrotui.imaging.types import Float32Array
+from astrotui.rendering.develop import Development, develop
+from astrotui.rendering.encode import encode, picture_format, quantized, resized
+from astrotui.rendering.looks import Look, orient
+from astrotui.rendering.source import Known, PictureSource, block_middles
+
+_BAND = 256
+
+
+@dataclass(frozen=True)
+class RenderInfo:
+    """What was written.
+
+    Attributes
+    ----------
+    width, height : pixels of the picture file
+    stretch : the stretch that was found and used
+    notes : one line each on background, colours and what was left out
+    """
+
+    path: Path
+    width: int
+    height: int
+    stretch: StretchParameters
+    notes: tuple[str, ...]
+
+
+def render_image(
+    path: Path,
+    look: Look,
+    out: Path,
+    *,
+    size: int | None = None,
+    depth: Literal[8, 16] | None = None,
+    overwrite: bool = False,
+    tag: str = "render",
+    known: Known | None = None,
+) -> RenderInfo:
+    """Develop the image `path` by `look` and write the picture `out`, at once or not at all.
+
+    Parameters
+    ----------
+    path : a FITS result (H x W or 3 x H x W), a raw mono or CFA frame, a TIFF or PNG
+    out : its ending says PNG, TIFF or JPEG
+    size : longest side in pixels; None keeps the full size (a mosaic gives half of its own)
+    depth : bits a channel; None is 16 for TIFF, 8 otherwise. JPEG has 8
+    tag : part of the temporary file's name, so that leftovers can be told
+    known : facts of the frame that its header need not be asked for
+
+    Raises
+    ------
+    FrameError : `path` cannot be read
+    OutputError : `out` exists, cannot be written, or has an ending that is no picture's
+    """
+    kind = picture_format(out)
+    if depth == 16 and kind == "JPEG":
+        raise OutputError(f"{out}: JPEG holds 8 bits a channel; write PNG or TIFF for 16")
+    check_output(out, overwrite=overwrite)
+    with PictureSource(path, known) as source:
+        made = develop(source, look)
+        bits = depth or (16 if kind == "TIFF" else 8)
+        pixels = developed_pixels(source, made, size=size, depth=bits)
+    write_bytes_atomic(out, encode(pixels, kind), tag, overwrite=overwrite)
+    return RenderInfo(out, pixels.shape[1], pixels.shape[0], made.stretch, made.notes)
+
+
+def developed_pixels(
+    source: PictureSource, made: Development, *, size: int | None = None, depth: int = 8
+) -> NDArray[Any]:
+    """The whole picture as it is shown: (h, w) or (h, w, 3), uint8 or uint16, turned the right way up.
+
+    At full size the bands go straight to integers; a smaller picture is averaged over whole blocks first
+    and then brought to `size` exactly.
+    """
+    if size is not None and size < 1:
+        raise UsageError(f"--size must be at least 1 pixel, not {size}")
+    longest = max(source.width, source.height)
+    if size is None or size >= longest:
+        shape = (source.height, source.width) + ((3,) if source.planes == 3 else ())
+        pixels: NDArray[Any] = np.empty(shape, np.uint8 if depth == 8 else np.uint16)
+        columns = np.arange(source.width, dtype=np.float64)
+        for y in range(0, source.height, _BAND):
+            last = min(y + _BAND, source.height)
+            part = source.read(y, last)
+            pixels[y:last] = quantized(made.show(part, np.arange(y, last, dtype=np.float64), columns), depth)
+    else:
+        shown = developed_small(source, made, longest // size)
+        scale = size / longest
+        width, height = max(1, round(source.width * scale)), max(1, round(source.height * scale))
+        pixels = quantized(resized(shown, width, height), depth)
+    return orient(pixels, made.look, bottom_up=source.bottom_up)  # type: ignore[no-any-return]
+
+
+def developed_small(source: PictureSource, made: Development, factor: int) -> Float32Array:
+    """The picture averaged over `factor` x `factor` blocks and shown: float32 (C, h, w) as stored."""
+    linear = source.reduced(factor)
+    _, rows, columns = linear.shape
+    return made.show(linear, block_middles(rows, factor), block_middles(columns, factor))
