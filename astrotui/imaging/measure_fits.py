@@ -1,0 +1,211 @@
+"""Compiled least-squares fits of Moffat profiles to stars on a mosaic; imported by workers only.
+
+The profile is I(v) = sky + A (1 + b v)^(-1/b) with v = q11 dx^2 + 2 q12 dx dy + q22 dy^2 and b = 1/beta, which
+becomes the Gaussian exp(-v) as b goes to 0. It falls to A/2 at v = (2^b - 1) / b. Parameters are, in this order,
+A, sky, x, y, q11, q12, q22, b. With `subsample` each pixel is the mean of 2x2 Gauss-Legendre points, so that shapes
+are those of the light before pixels integrate it.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+PARAMETERS = 8
+POINT = 0.5 / math.sqrt(3.0)
+FLATTEST = 0.5  # b of beta = 2, about the broadest wings that seeing makes
+
+
+@njit(nogil=True, cache=True)
+def _model(p: Float64, dx: float, dy: float, subsample: bool, grad: Float64) -> float:
+    """Value at (dx, dy) from the star's centre without the sky; derivatives by A, x, y, q11, q12, q22, b."""
+    for k in range(7):
+        grad[k] = 0.0
+    points = 2 if subsample else 1
+    weight = 0.25 if subsample else 1.0
+    total = 0.0
+    b = p[7]
+    for i in range(points):
+        for j in range(points):
+            u = dx + (2 * i - 1) * POINT if subsample else dx
+            w = dy + (2 * j - 1) * POINT if subsample else dy
+            v = p[4] * u * u + 2 * p[5] * u * w + p[6] * w * w
+            if b * v < 1e-4:
+                log = v * (1.0 - 0.5 * b * v)
+                by_b = 0.5 * v * v
+                base = 1.0 + b * v
+            else:
+                base = 1.0 + b * v
+                log = math.log(base) / b
+                by_b = log / b - v / (b * base)
+            shape = math.exp(-log) * weight
+            total += shape
+            slope = -p[0] * shape / base
+            grad[1] -= slope * 2 * (p[4] * u + p[5] * w)
+            grad[2] -= slope * 2 * (p[5] * u + p[6] * w)
+            grad[3] += slope * u * u
+            grad[4] += slope * 2 * u * w
+            grad[5] += slope * w * w
+            grad[6] += p[0] * shape * by_b
+    grad[0] = total
+    value: float = p[0] * total
+    return value
+
+
+@njit(nogil=True, cache=True)
+def _solve(matrix: Float64, right: Float64, n: int, out: Float64) -> bool:
+    """Cholesky solution of the first n equations; False when the matrix is not positive definite."""
+    low = np.zeros((PARAMETERS, PARAMETERS))
+    for i in range(n):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= low[i, k] * low[j, k]
+            if i == j:
+                if not total > 0:
+                    return False
+                low[i, i] = math.sqrt(total)
+            else:
+                low[i, j] = total / low[j, j]
+    for i in range(n):
+        total = right[i]
+        for k in range(i):
+            total -= low[i, k] * out[k]
+        out[i] = total / low[i, i]
+    for i in range(n - 1, -1, -1):
+        total = out[i]
+        for k in range(i + 1, n):
+            total -= low[k, i] * out[k]
+        out[i] = total / low[i, i]
+    return True
+
+
+@njit(nogil=True, cache=True)
+def fit_stars(
+    image: NDArray[Any],
+    parity: int,
+    xs: Float64,
+    ys: Float64,
+    start: Float64,
+    free: NDArray[np.int64],
+    radius: float,
+    ceiling: float,
+    hot: NDArray[np.int64],
+    subsample: bool,
+    rounds: int,
+    out: Float64,
+    residual: Float64,
+) -> None:
+    """Fit one profile to each star.
+
+    Parameters
+    ----------
+    image : (H, W), uint16 or float32
+    parity : 0 or 1 uses only pixels with (x + y) % 2 == parity (the greens of a mosaic); -1 uses all
+    xs, ys : first guesses of the places, (n,)
+    start : first guess of all parameters; A, sky, x, y are taken from the pixels
+    free : indices of the parameters to fit, increasing
+    radius : pixels within it of the guessed place take part
+    ceiling : pixels from this level on are left out: they are saturated
+    hot : y W + x of pixels to leave out, sorted
+    out : (n, 8) parameters; x, y absolute. NaN where a fit failed
+    residual : (n,) RMS of the residuals in ADU, NaN where it failed
+    """
+    height, width = image.shape
+    reach = math.ceil(radius)
+    side = 2 * reach + 1
+    px, py, pv = np.empty(side * side), np.empty(side * side), np.empty(side * side)
+    n = len(free)
+    grad, full = np.empty(7), np.empty(PARAMETERS)
+    normal, damped = np.empty((PARAMETERS, PARAMETERS)), np.empty((PARAMETERS, PARAMETERS))
+    equations, gradient = np.empty((PARAMETERS, PARAMETERS)), np.empty(PARAMETERS)
+    right, step = np.empty(PARAMETERS), np.empty(PARAMETERS)
+    p, trial = np.empty(PARAMETERS), np.empty(PARAMETERS)
+    for star in range(len(xs)):
+        out[star, :] = np.nan
+        residual[star] = np.nan
+        cx, cy = round(xs[star]), round(ys[star])
+        if cx < reach or cy < reach or cx >= width - reach or cy >= height - reach:
+            continue
+        count = 0
+        low, high = np.inf, -np.inf
+        for y in range(cy - reach, cy + reach + 1):
+            for x in range(cx - reach, cx + reach + 1):
+                if parity >= 0 and (x + y) % 2 != parity:
+                    continue
+                r2 = (x - xs[star]) ** 2 + (y - ys[star]) ** 2
+                if r2 > radius * radius:
+                    continue
+                value = np.float64(image[y, x])
+                if not value < ceiling:  # NaN too
+                    continue
+                place = np.int64(y) * width + x
+                at = np.searchsorted(hot, place)
+                if at < len(hot) and hot[at] == place:
+                    continue
+                px[count], py[count], pv[count] = x, y, value
+                count += 1
+                low = min(low, value)
+                if r2 < 4:
+                    high = max(high, value)
+        if count < n + 4 or not high > low:
+            continue
+        p[:] = start
+        p[1] = np.median(pv[:count])
+        p[0] = max(high - p[1], 1e-3)
+        p[2], p[3] = xs[star], ys[star]
+        trial[:] = p
+        cost = np.inf
+        damping = 1e-3
+        for _ in range(rounds):
+            # Costs and equations at the trial at once: nearly every trial is taken.
+            usable = (
+                trial[4] > 0
+                and trial[6] > 0
+                and trial[4] * trial[6] > trial[5] * trial[5]
+                and abs(trial[2] - xs[star]) < radius
+                and abs(trial[3] - ys[star]) < radius
+            )
+            new_cost = np.inf
+            if usable:
+                equations[:] = 0.0
+                gradient[:] = 0.0
+                new_cost = 0.0
+                for i in range(count):
+                    shape = _model(trial, px[i] - trial[2], py[i] - trial[3], subsample, grad)
+                    full[0], full[1] = grad[0], 1.0
+                    for k in range(6):
+                        full[k + 2] = grad[k + 1]
+                    delta = pv[i] - trial[1] - shape
+                    new_cost += delta * delta
+                    for a in range(n):
+                        gradient[a] += full[free[a]] * delta
+                        for c in range(a + 1):
+                            equations[a, c] += full[free[a]] * full[free[c]]
+            if new_cost < np.inf and new_cost <= cost:
+                settled = cost - new_cost < 1e-4 * new_cost
+                cost = new_cost
+                p[:], normal[:], right[:] = trial, equations, gradient
+                damping *= 0.1
+                if settled:
+                    break
+            else:
+                damping *= 10.0
+                if damping > 1e6:
+                    break
+            for a in range(n):
+                for c in range(a + 1):
+                    damped[a, c] = normal[a, c]
+                damped[a, a] = normal[a, a] * (1.0 + damping) + 1e-12
+            if not _solve(damped, right, n, step):
+                break
+            trial[:] = p
+            for a in range(n):
+                trial[free[a]] += step[a]
+            trial[7] = min(max(trial[7], 0.0), FLATTEST)
+        if p[0] > 0 and cost < np.inf:
+            out[star] = p
+            residual[star] = math.sqrt(cost / count)

@@ -1,0 +1,275 @@
+"""Judging a frame: its stars, their sharpness, the sky behind them and what spoils it, as plain numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrotui.imaging.cfa import plane_offsets
+from astrotui.imaging.hotpixels import find_hot, native, pixel_noise
+from astrotui.imaging.photometry import measure_apertures
+from astrotui.imaging.stars import (
+    PIXEL_FWHM2,
+    Plane,
+    Shape,
+    detect,
+    make_plane,
+    measure_shape,
+    patch_hot,
+    refine_places,
+    saturated_stars,
+    subtract_sky,
+)
+from astrotui.imaging.streaks import find_streaks
+from astrotui.imaging.types import Float32Array, Float64Array, Mask, StarList
+from astrotui.text import plural
+
+MEASURE_VERSION = 1
+LISTED = 400  # stars in the list
+CONSIDERED = 500  # detections that are looked at closely for it
+ENOUGH_UNSATURATED = 30  # with so many, saturated stars are left out of the list
+NEAR_FULL = 0.95  # of the full scale: converters and pixels stop being linear a little before it
+LEAST_ALIKE = 0.45  # share of the bright sources that have one size, if they are stars
+SMALLEST_FWHM = 0.75  # px; less is no light through a telescope
+LARGEST_FWHM = 40.0  # px; beyond this no fit is to be trusted
+SMALLEST = 32  # pixels a side; less is no frame
+
+
+@dataclass(frozen=True, eq=False)
+class FrameMeasurement:
+    """Facts about one frame: lengths in full-sensor pixels, levels and fluxes in ADU.
+
+    Attributes
+    ----------
+    problem : why nothing good can be said of the frame, for people; None when it can be used
+    stars : how many were detected
+    fwhm_px : FWHM of the stars' light before pixels integrate it, the geometric mean of both axes
+    fwhm_a_px, fwhm_b_px : along the long and the short axis
+    hfr_px : radius that holds half of a star's light
+    eccentricity : sqrt(1 - (b/a)^2) of the common shape of the bright unsaturated stars
+    background_adu : median level of the raw sky
+    gradient_adu : how much the sky differs between its brightest and darkest parts
+    noise_adu : standard deviation of one full-size pixel of sky
+    saturated_fraction : pixels at the full scale, of those measured
+    streak : a satellite or aircraft crossed the frame
+    star_list : up to 400 brightest, for registration and photometry
+    """
+
+    problem: str | None
+    stars: int
+    fwhm_px: float | None
+    fwhm_a_px: float | None
+    fwhm_b_px: float | None
+    hfr_px: float | None
+    eccentricity: float | None
+    background_adu: float | None
+    gradient_adu: float | None
+    noise_adu: float | None
+    saturated_fraction: float | None
+    streak: bool | None
+    star_list: StarList
+
+
+def measure_frame(
+    raw: NDArray[Any],
+    *,
+    cfa_phase: str | None,
+    full_scale_adu: float | None,
+    dark: Float32Array | None = None,
+) -> FrameMeasurement:
+    """Measure one light frame; never raises for what the pixels hold.
+
+    Parameters
+    ----------
+    raw : (H, W) mosaic or mono, or (3, H, W) colour, of which the green plane is measured
+    cfa_phase : pattern at row 0, column 0 of a mosaic; None for mono and colour
+    full_scale_adu : level at which the camera saturates; when None it is the limit of uint16, or a level that many
+        pixels share exactly
+    dark : master dark (H, W) to subtract first
+
+    Raises
+    ------
+    ValueError : not two-dimensional pixels, an unknown pattern, or a dark of another size
+    """
+    interpolated = raw.ndim == 3
+    mosaic = None if interpolated else cfa_phase
+    image = native(raw[1] if interpolated else raw)
+    if image.ndim != 2 or raw.ndim not in (2, 3):
+        raise ValueError(f"a frame has 2 dimensions, or 3 planes of 2, not shape {raw.shape}")
+    if dark is not None and dark.shape != image.shape:
+        raise ValueError(f"the dark's shape {dark.shape} is not the frame's {image.shape}")
+    if min(image.shape) < SMALLEST:
+        return _hopeless(f"only {image.shape[1]}x{image.shape[0]} pixels")
+    low, high = _extremes(image)
+    if not np.isfinite(low) or not np.isfinite(high):
+        return _hopeless("no valid pixels")
+    if low == high:
+        return _hopeless("black frame" if low <= 0 else "every pixel has the same value", background=low)
+    origin = plane_offsets(mosaic)["G"][0] if mosaic else (0, 0)
+    saturation = NEAR_FULL * _full_scale(image, full_scale_adu, high)
+    data, layout, step, saturated = make_plane(image, mosaic, saturation)
+    level = float(np.nanmedian(data[::8, ::8]))
+    if dark is not None:
+        image = image - native(dark).astype(np.float32, copy=False)
+        saturation -= float(np.median(dark[::8, ::8]))
+        data = make_plane(image, mosaic, np.inf)[0]
+    noise = pixel_noise(image, origin, 4 if interpolated else 2)
+    if not np.isfinite(level):
+        return _hopeless("hardly any valid pixels", saturated=saturated)
+    if saturated > 0.3:
+        return _hopeless(f"saturated: {saturated:.0%} of it", background=level, saturated=saturated)
+    if not noise > 0:
+        return _hopeless("black frame" if level <= 0 else "no noise", background=level, saturated=saturated)
+    hot = find_hot(image, mosaic, noise_adu=noise)
+    patch_hot(data, layout, image, hot, mosaic)
+    # Averages of two or four pixels have less noise, unless interpolation had made them alike.
+    plane_noise = noise / {"full": 1.0, "greens": np.sqrt(2.0), "binned": 2.0}[layout]
+    if interpolated:
+        plane_noise = pixel_noise(data, lag=4)
+    plane = subtract_sky(data, plane_noise, layout, step)
+    return _judge(image, plane, mosaic, origin, saturation, hot, level, noise, saturated)
+
+
+def _judge(
+    image: NDArray[Any],
+    plane: Plane,
+    mosaic: str | None,
+    origin: tuple[int, int],
+    saturation: float,
+    hot: tuple[NDArray[np.int32], NDArray[np.int32]],
+    level: float,
+    noise: float,
+    saturated: float,
+) -> FrameMeasurement:
+    found = detect(plane)
+    inside = plane.sky[1:-1, 1:-1] if min(plane.sky.shape) > 4 else plane.sky
+    lowest, highest = np.percentile(inside, (2, 98))
+    sky = {
+        "background_adu": level,
+        "gradient_adu": float(highest - lowest),
+        "noise_adu": noise,
+        "saturated_fraction": saturated,
+    }
+    if len(found) == 0:
+        streak = bool(find_streaks(plane.pixels, plane.noise))
+        nothing = StarList.empty()
+        return FrameMeasurement(
+            "no stars", 0, None, None, None, None, None, **sky, streak=streak, star_list=nothing
+        )
+    close = found[:CONSIDERED]
+    x, y = (plane.to_sensor(close[name].astype(np.float64)) for name in ("x", "y"))
+    # sep's second moments are cut at the threshold: a first guess, a little small.
+    guess = plane.step * 2.6 * float(np.median(np.sqrt(close["a"] * close["b"])[:60]))
+    full = saturated_stars(image, x, y, guess, saturation)
+    parity = -1 if mosaic is None else sum(origin) % 2
+    places = hot[0].astype(np.int64) * image.shape[1] + hot[1]
+    shape = measure_shape(image, plane, parity, x[~full], y[~full], guess, places)
+    fwhm = guess if shape is None else shape.fwhm
+    if shape is not None:
+        x, y = refine_places(image, plane, parity, x, y, shape, saturation, places)
+    listed, good = _list_stars(plane, x, y, full, fwhm)
+    sharp = good & ~full
+    hfr = _half_flux_radius(image, parity, x[sharp], y[sharp], fwhm)
+    streak = bool(find_streaks(plane.pixels, plane.noise))
+    return FrameMeasurement(
+        _problem(shape, len(listed), len(close), hfr),
+        int(np.count_nonzero(good)) + len(found) - len(close),
+        None if shape is None else shape.fwhm,
+        None if shape is None else shape.axes[0],
+        None if shape is None else shape.axes[1],
+        hfr,
+        None if shape is None else shape.eccentricity,
+        **sky,
+        streak=streak,
+        star_list=listed,
+    )
+
+
+def _list_stars(
+    plane: Plane, sensor_x: Float64Array, sensor_y: Float64Array, saturated: Mask, fwhm: float
+) -> tuple[StarList, Mask]:
+    """The star list, and which of the sources at sensor places (n,) are stars."""
+    apparent = plane.apparent_fwhm(fwhm)
+    x, y = plane.from_sensor(sensor_x), plane.from_sensor(sensor_y)
+    light = measure_apertures(plane.pixels, x, y, apparent)
+    area = np.pi * (1.5 * apparent) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snr = light.flux / (plane.noise * np.sqrt(area))
+        concentration = light.core / light.flux
+        usual = np.nanmedian(np.where((snr > 15) & ~saturated, concentration, np.nan)[:150])
+        if not np.isfinite(usual):
+            usual = np.nanmedian(concentration)
+        tolerance = 1 + 3 / np.maximum(snr, 1e-3)
+        # Sharper than a star: a cosmic ray or hot pixel. Flatter: a galaxy, a knot of a nebula, a ghost.
+        starlike = (concentration < 1.45 * usual * tolerance) & (concentration * tolerance > 0.6 * usual)
+    good = np.isfinite(light.flux) & (snr > 3) & (starlike | saturated)
+    if np.count_nonzero(good & ~saturated) >= ENOUGH_UNSATURATED:
+        chosen = good & ~saturated
+    else:
+        chosen = good
+    order = np.flatnonzero(chosen)
+    order = order[np.argsort(-light.flux[order], kind="stable")][:LISTED]
+    flux = light.flux[order] * plane.step**2  # as if every pixel had recorded this colour
+    stars = StarList(*(a.astype(np.float32) for a in (sensor_x[order], sensor_y[order], flux)))
+    return stars, good
+
+
+def _half_flux_radius(
+    image: NDArray[Any], parity: int, x: Float64Array, y: Float64Array, fwhm: float
+) -> float | None:
+    """The median half-flux radius of stars at places (n,) of the frame, without what the pixels add."""
+    from astrotui.imaging.measure_kernels import half_flux_radii
+
+    count = int(np.clip(60 * (6 / max(fwhm, 1.0)) ** 2, 15, 60))
+    radius = np.empty(len(x[:count]))
+    grid = 5 if fwhm < 5 else 3
+    half_flux_radii(image, parity, x[:count], y[:count], max(3.0 * fwhm, 4.0), grid, radius)
+    if not np.isfinite(radius).any():
+        return None
+    # A pixel widens the light twice, by integrating it and by standing for its whole square here; a Gaussian's
+    # half-flux radius is half its FWHM.
+    return float(np.sqrt(max(float(np.nanmedian(radius)) ** 2 - PIXEL_FWHM2 / 2, 0.04)))
+
+
+def _problem(shape: Shape | None, listed: int, sources: int, hfr: float | None) -> str | None:
+    if shape is None or (shape.fitted >= 6 and shape.alike < LEAST_ALIKE):
+        return "nothing in it looks like a star"
+    if shape.fwhm < SMALLEST_FWHM:
+        return "only hot pixels"
+    if shape.fwhm > LARGEST_FWHM or (hfr is not None and _is_ring(shape.fwhm, hfr)):
+        return "out of focus: stars are rings"
+    if listed < 3:
+        return "no stars" if listed == 0 else f"only {plural(listed, 'star')}"
+    return None
+
+
+def _is_ring(fwhm: float, hfr: float) -> bool:
+    """HFR over FWHM is 0.5 for a Gaussian and up to 0.7 for a Moffat; a disc or ring of light has less, and where a
+    fit settled on a piece of a ring it has far more."""
+    return hfr > 0.95 * fwhm or (fwhm > 5.0 and hfr < 0.465 * fwhm)
+
+
+def _extremes(image: NDArray[Any]) -> tuple[float, float]:
+    if image.dtype == np.uint16:
+        return float(image.min()), float(image.max())
+    finite = image[np.isfinite(image)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+
+
+def _full_scale(image: NDArray[Any], stated: float | None, high: float) -> float:
+    """The level of saturation: as stated, unless many pixels share a lower highest value exactly."""
+    level = stated if stated else (65535.0 if image.dtype == np.uint16 else np.inf)
+    if high < level and np.count_nonzero(image == image.dtype.type(high)) >= 12:
+        middle = float(np.median(image[::8, ::8]))
+        if high > 4 * max(middle, 1.0):
+            return high
+    return level
+
+
+def _hopeless(
+    problem: str, *, background: float | None = None, saturated: float | None = None
+) -> FrameMeasurement:
+    return FrameMeasurement(
+        problem, 0, None, None, None, None, None, background, None, None, saturated, None, StarList.empty()
+    )
