@@ -6,7 +6,7 @@ Nothing here loads an astronomy library until a master is made, so that lists st
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -327,7 +327,8 @@ def _lock(path: Path) -> Iterator[None]:
     while True:
         handle = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(OSError):  # file systems without locks: both make it, the last rename wins
+                fcntl.flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle).st_ino == name.stat().st_ino:
                 break
         except FileNotFoundError:

@@ -170,7 +170,7 @@ class _Cards:
         elif isinstance(value, Integral):  # numpy's numbers too
             kept, width = int(value), 20
         elif isinstance(value, Real):
-            if not isfinite(value) or abs(value) > 1e300:
+            if not isfinite(value) or abs(float(value)) > 1e300:
                 return
             kept = float(f"{float(value):.10g}")
             width = max(20, len(repr(kept)))

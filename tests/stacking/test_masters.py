@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from astrotui.errors import FrameError, OutputError, PlanError, UsageError
+from astrotui.imaging import master_kernels
 from astrotui.stacking import master_frames
 from astrotui.stacking.master_frames import make_master
 from astrotui.stacking.masters import (
@@ -129,6 +130,13 @@ def test_few_or_rounded_samples_lose_nothing_by_chance(tmp_path: Path) -> None:
     few = noise(8, 3)
     made = make_master(write_set(tmp_path / "few", few), None)
     assert np.std(made.data) < 1.05 * np.std(few.mean(axis=0))
+
+
+def test_warming_compiles_the_very_kernel_that_masters_use(tmp_path: Path) -> None:
+    master_kernels.warm()
+    compiled = len(master_kernels.winsorized_rows.signatures)
+    make_master(write_set(tmp_path, noise(1, 3)), None)
+    assert len(master_kernels.winsorized_rows.signatures) == compiled
 
 
 def test_one_frame_is_itself_and_two_are_their_mean_where_both_are_there(tmp_path: Path) -> None:
