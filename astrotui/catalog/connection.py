@@ -13,13 +13,17 @@ from astrotui.errors import CatalogError
 BUSY_SECONDS = 30.0
 
 
-def connect(path: Path, *, busy_s: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """A connection to the existing file `path` that leaves transactions to its caller.
 
     It may be used by any thread, by one at a time.
     """
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         for pragma in (

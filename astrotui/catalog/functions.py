@@ -62,11 +62,12 @@ def _sql_fold(value: Any) -> str | None:
 
 def _sql_join(array: str | None, *more: str | None) -> str:
     """A JSON array with further texts behind it, unknown ones left out."""
-    return json.dumps([*_items(array), *(text for text in more if text)])
+    known = [text for text in more if text]
+    return json.dumps([*_items(array), *known]) if known else array or "[]"
 
 
 def _items(array: str | None) -> list[object]:
-    items = json.loads(array) if array else None
+    items = json.loads(array) if array and array != "[]" else None
     return items if isinstance(items, list) else []
 
 

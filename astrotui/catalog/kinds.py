@@ -37,9 +37,9 @@ def show(text: str) -> str:
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` where something known is near, else nothing."""
-    near = difflib.get_close_matches(wrong.lower()[:60], list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    """` (did you mean ...?)` where something known is near, else nothing."""
+    near = difflib.get_close_matches(wrong.lower()[:60], list(known), n=1, cutoff=0.65)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class Kind:
@@ -162,11 +162,12 @@ class _Range(Kind):
             raise self.wrong(word, "is not a range")
         start = self.around(word, first)[0] if first else None
         _, end, end_open = self.around(word, last) if last else (None, None, False)
-        if start is not None and end is not None and start > end:  # type: ignore[operator]
+        span = Span(start, end, high_open=end_open)
+        if start is not None and not (end is None or span.holds(start)):
             raise self.wrong(word, "ends before it begins")
-        return Span(start, end, high_open=end_open)
+        return span
 
-    def around(self, word: Word, text: str) -> tuple[Ordered, Ordered | None, bool]:
+    def around(self, word: Word, text: str) -> tuple[Ordered, Ordered, bool]:
         """Lower bound, upper bound and whether the upper is open of what `text` means."""
         raise self.wrong(word, "is not a range")
 
@@ -210,6 +211,13 @@ class Number(_Range):
         return None if math.isnan(number) else number  # SQLite has no NaN
 
 
+_PERIOD = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
+    r"(?:[tT](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?[zZ]?)?)?)?",
+    re.ASCII,
+)
+
+
 @dataclass(frozen=True)
 class When(_Range):
     """A moment in UTC, asked for by year, month, day or minute; `nights`: a local date instead."""
@@ -217,35 +225,27 @@ class When(_Range):
     examples: ClassVar[str] = "2025-01-07 2025-01..2025-03 >=2025 none"
     nights: bool = False
 
-    def around(self, word: Word, text: str) -> tuple[Ordered, Ordered | None, bool]:
-        match = re.fullmatch(
-            r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[tT ](\d\d):(\d\d)(?::(\d\d))?[zZ]?)?)?)?", text, re.ASCII
-        )
-        if match is None or (self.nights and match[4]):
+    def around(self, word: Word, text: str) -> tuple[Ordered, Ordered, bool]:
+        match = _PERIOD.fullmatch(text)
+        if match is None or (self.nights and match["hour"]):
             raise self.wrong(word, "is not a date")
-        year, month, day, hour, minute, second = (int(part) if part else None for part in match.groups())
+        given = {unit: int(digits) for unit, digits in match.groupdict().items() if digits}
         try:
-            start = datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=UTC)
-            length = timedelta(
-                days=366 if calendar.isleap(start.year) else 365,
-            )
-            if second is not None:
-                length = timedelta(seconds=1)
-            elif minute is not None:
-                length = timedelta(minutes=1)
-            elif day is not None:
-                length = timedelta(days=1)
-            elif month is not None:
-                length = timedelta(days=calendar.monthrange(start.year, start.month)[1])
+            start = datetime(**{"month": 1, "day": 1, **given}, tzinfo=UTC)
         except ValueError:
             raise self.wrong(word, "is not a date") from None
+        # The last unit that was given tells how long the period is.
+        days = {
+            "year": 366 if calendar.isleap(start.year) else 365,
+            "month": calendar.monthrange(start.year, start.month)[1],
+        }
+        unit = next(reversed(given))
+        length = timedelta(days=days[unit]) if unit in days else timedelta(**{f"{unit}s": 1})
         try:
-            end: datetime | None = start + length
-        except OverflowError:  # the last moment of the year 9999
-            end = None
-        if self.nights:
-            return start.date(), end.date() if end else None, True
-        return start, end, True
+            end, is_open = start + length, True
+        except OverflowError:  # it ends with the calendar
+            end, is_open = datetime.max.replace(tzinfo=UTC), False
+        return (start.date(), end.date(), is_open) if self.nights else (start, end, is_open)
 
     def value(self, raw: Any) -> datetime | date | None:
         if raw is None or raw == "":

@@ -230,12 +230,17 @@ def _words(text: str) -> list[Word | None]:
 
 def _field(name: str, scope: Scope) -> Field:
     field = NAMES[scope].get(name)
-    if field is None:
-        raise QueryError(
-            f"{scope} have no field {show(name)}{suggest(name, NAMES[scope])}; fields are"
-            f" {', '.join(FIELDS[scope])}; a word with a colon in it needs quotes"
-        )
-    return field
+    if field is not None:
+        return field
+    for other in SCOPES:
+        if name in NAMES[other]:
+            raise QueryError(
+                f"{name} is a field of {other}; fields of {scope} are {', '.join(FIELDS[scope])}"
+            )
+    raise QueryError(
+        f"{scope} have no field {show(name)}{suggest(name, NAMES[scope])}; fields are {', '.join(FIELDS[scope])};"
+        " a word with a colon in it needs quotes"
+    )
 
 
 def _sort(word: Word, scope: Scope) -> Sort | None:
