@@ -122,15 +122,14 @@ def sampled_median(file: InputFile) -> float:
 def scale_of(values: Float32Array) -> float:
     """65535 for a master that a program stored as fractions of full scale, 1 for one in ADU.
 
-    No master in ADU has all its pixels within 1.5: hot pixels and noise see to that. Only floats can be
-    fractions, but integers that small are no master either way.
+    Fractions stay within 1.5, where hot pixels alone lead a master in ADU beyond, and their noise is under
+    0.005 (330 ADU of 16 bits), where the noise of a master in ADU is not.
     """
     finite = values[np.isfinite(values)]
-    if not len(finite):
+    if not len(finite) or float(np.max(np.abs(finite))) > 1.5:
         return 1.0
-    top = float(np.percentile(np.abs(finite), 99.9))
-    fractions = bool(np.any(finite != np.rint(finite)))
-    return _SCALED_TO if fractions and 0 < top <= 1.5 else 1.0
+    spread = 1.4826 * float(np.median(np.abs(finite - np.median(finite))))
+    return _SCALED_TO if spread < 0.005 and bool(np.any(finite != np.rint(finite))) else 1.0
 
 
 def _ready_master(spec: MasterSpec, below: Float32Array | None) -> MasterImage:
@@ -320,7 +319,7 @@ class _Levels:
                 rows[:, dy::2, dx::2] *= factors[color][:, np.newaxis, np.newaxis]
 
     def _sample(self, i: int) -> tuple[Float32Array, float, float]:
-        """Rows of an input less what belongs under it, noise of whole numbers, share at full scale."""
+        """Rows of an input less what belongs under it, the least noise to assume, share at full scale."""
         from astrotui.frames.pixels import open_frame
 
         spec, file = self.spec, self.spec.inputs[i]
@@ -332,8 +331,7 @@ class _Levels:
                 if self.below is not None:
                     below.append(self.below[:, y:end])
         sample = np.concatenate(parts, axis=1)
-        # rounding to whole numbers is a noise of its own, and hides the rest where that is smaller
-        least = 0.5 if not self.is_flat and bool(np.all(sample == np.rint(sample))) else 0.0
+        least = 0.0 if self.is_flat else 0.5 * _step(sample)
         full = spec.full_scale_adu
         clipped = 0.0 if full is None else float(np.mean(sample >= 0.99 * full))
         if below:
@@ -358,6 +356,18 @@ class _Levels:
     def _warn(self, line: str) -> None:
         if line not in self.warnings and len(self.warnings) < 9:
             self.warnings.append(line)
+
+
+def _step(sample: Float32Array) -> float:
+    """The step between levels of whole numbers: 1, or 16 where 12 bits are stored as 16; 0 for fractions.
+
+    Rounding is a noise of its own, and hides the rest where that is smaller than half a step.
+    """
+    finite = sample[np.isfinite(sample)]
+    if not len(finite) or np.any(finite != np.rint(finite)):
+        return 0.0
+    gaps = np.diff(np.unique(finite.astype(np.int64)))
+    return float(np.gcd.reduce(gaps)) if len(gaps) else 1.0
 
 
 def _pair_noise(one: Float32Array, other: Float32Array, least: float) -> float:

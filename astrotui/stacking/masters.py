@@ -17,7 +17,7 @@ from astrotui.frames.atomic import PartFile, remove_leftovers
 from astrotui.imaging.types import Float32Array
 from astrotui.stacking.master_frames import MasterImage, Progress, make_master
 from astrotui.stacking.plan import MasterSpec, SkippedFrame
-from astrotui.stacking.provenance import Card, fits_text
+from astrotui.stacking.provenance import Card, fits_text, parse_utc
 from astrotui.stacking.ready import BiasVerdict, dark_factor, detect_ready_master_bias, ready_master_lost_bias
 
 _SHORT = 24  # hex digits of the digest in a file name
@@ -233,7 +233,7 @@ def _info(path: Path) -> MasterInfo | None:
         digest=digest,
         inputs=int(image.header.number("STACKCNT") or 1),
         size=status.st_size,
-        created=datetime.fromisoformat(made).replace(tzinfo=UTC) if made else None,
+        created=parse_utc(made) if made else None,
         last_used=datetime.fromtimestamp(status.st_mtime, UTC),
         width=image.width,
         height=image.height,

@@ -206,7 +206,7 @@ def _exposure_cards(cards: _Cards, frames: Sequence[PlanFrame]) -> None:
     cards.add("NCOMBINE", len(frames), "sub-exposures that were combined")
     spans = []
     for frame in frames:
-        if frame.date_obs and (start := _utc(frame.date_obs)):
+        if frame.date_obs and (start := parse_utc(frame.date_obs)):
             length = timedelta(seconds=frame.exposure_s or 0.0)
             spans.append((start, start + length, max(frame.exposure_s or 0.0, 1e-9)))
     if not spans:
@@ -221,7 +221,8 @@ def _exposure_cards(cards: _Cards, frames: Sequence[PlanFrame]) -> None:
     cards.add("DATE-AVG", _stamp(first + timedelta(seconds=middle)), "mean of the exposures' middles")
 
 
-def _utc(text: str) -> datetime | None:
+def parse_utc(text: str) -> datetime | None:
+    """An ISO 8601 time as aware UTC, which it is taken for without an offset; None for anything else."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

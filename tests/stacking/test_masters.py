@@ -127,6 +127,8 @@ def test_few_or_rounded_samples_lose_nothing_by_chance(tmp_path: Path) -> None:
     made = make_master(write_set(tmp_path / "integers", cube), None)
     assert np.std(made.data - truth) < 1.02 * np.std(cube.mean(axis=0) - truth)
     assert np.std(plain_winsorized(cube[:, :20], 0.0) - truth[:20]) > 2 * np.std(made.data - truth)
+    shifted = make_master(write_set(tmp_path / "12 bits as 16", cube * np.uint16(16)), None)
+    np.testing.assert_allclose(shifted.data, 16 * made.data, rtol=1e-6)
     few = noise(8, 3)
     made = make_master(write_set(tmp_path / "few", few), None)
     assert np.std(made.data) < 1.05 * np.std(few.mean(axis=0))
@@ -288,6 +290,8 @@ def test_fractions_of_full_scale_become_counts(tmp_path: Path) -> None:
     assert "multiplied" in made.warnings[0]
     lost = make_master(ready(tmp_path, noise(3, 1, 0.0, 8.0)[0]), None)  # without its bias, but in counts
     assert lost.warnings == ()
+    quiet = noise(4, 1, 0.0, 0.2)[0]  # and without a hot pixel in it
+    np.testing.assert_array_equal(make_master(ready(tmp_path, quiet), None).data, quiet)
 
 
 def test_a_ready_flat_is_made_grey(tmp_path: Path) -> None:
@@ -421,6 +425,10 @@ def test_the_cache_is_listed_and_pruned_from_the_least_used(tmp_path: Path) -> N
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
     (cache / "notes.txt").write_text("not a master")
     (cache / "other.fits").write_bytes(b"broken")
+    write(cache / "dark-odd.fits", np.zeros((4, 4), np.float32), MSTDIGST="ffff", DATE="yesterday")
+    os.utime(cache / "dark-odd.fits", (1, 1))
+    assert list_masters(cache)[-1].created is None
+    (cache / "dark-odd.fits").unlink()
     infos = list_masters(cache)
     assert [info.kind for info in infos] == ["dark", "bias", "flat"]
     assert infos[0].digest == specs[0].digest() and infos[0].inputs == 3

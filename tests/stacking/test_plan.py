@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -211,3 +213,13 @@ def test_a_planned_file_is_verified(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FrameError, match="vanished"):
         planned.verify()
+
+
+def test_plans_and_lists_of_masters_load_no_astronomy_library() -> None:
+    program = (
+        "import sys, astrotui.stacking.masters, astrotui.stacking.manifest, astrotui.stacking.provenance\n"
+        "heavy = {'astropy', 'ccdproc', 'astroalign', 'numba', 'scipy', 'sep', 'skimage', 'sqlalchemy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -249,6 +249,7 @@ def test_a_header_without_scale_cards_is_scaled_too() -> None:
     assert moved["CRPIX1"] == 2 * (0 - 1 - 0.5) + 0.5
 
 
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
 def test_a_color_result_has_the_coordinates_of_its_reference() -> None:
     plan = replace(PLAN, wcs=tuple(cards_of(wcs_header())))
     header = header_of(plan, ResultFacts((0,), 3, dx=100, dy=50))
