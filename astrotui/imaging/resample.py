@@ -1,0 +1,397 @@
+"""Interpolation of images at the positions of another pixel grid.
+
+Interpolating keeps surface brightness: a star's flux is multiplied by the number of result pixels that one source
+pixel covers. `Warp.area` is the inverse of that number; multiply by it to keep fluxes where scales differ.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from astrotui.imaging.types import Float32Array, Float64Array
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
+
+
+@lru_cache(maxsize=8)
+def weight_table(method: Interpolation) -> Float32Array:
+    """Polynomials of the six weights of an interpolation, float32 (3, 10).
+
+    With t the position past the middle of the inner two taps, -0.5 to 0.5, the taps p to the right and left of
+    it weigh E(t^2) +- t O(t^2): coefficients 0 to 4 of row p are E, 5 to 9 are O. Bilinear and bicubic
+    (Catmull-Rom) are exact; Lanczos-3, normalized to a sum of one, is fitted to 1e-7. Nearest is bilinear at a
+    rounded position.
+    """
+    t = 0.5 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)  # Chebyshev nodes: an even error
+    distance = t[None, :] + 2.5 - np.arange(6)[:, None]  # of the position from each tap
+    if method in ("nearest", "bilinear"):
+        weights = np.maximum(1 - np.abs(distance), 0)
+        # between the inner taps only: beyond t = +-0.5 the position would belong to another pixel
+    elif method == "bicubic":
+        u = np.abs(distance)
+        inner = (1.5 * u - 2.5) * u * u + 1
+        outer = ((-0.5 * u + 2.5) * u - 4) * u + 2
+        weights = np.where(u <= 1, inner, np.where(u <= 2, outer, 0.0))
+    else:
+        weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
+        weights = weights / weights.sum(axis=0)
+    table = np.empty((3, 10))
+    powers = np.stack([t ** (2 * i) for i in range(5)], axis=1)
+    for p in range(3):
+        right, left = weights[3 + p], weights[2 - p]
+        table[p, :5] = np.linalg.lstsq(powers, (right + left) / 2, rcond=None)[0]
+        table[p, 5:] = np.linalg.lstsq(powers * t[:, None], (right - left) / 2, rcond=None)[0]
+    table[np.abs(table) < 1e-12] = 0
+    return table.astype(np.float32)
+
+
+_TWO_PASS_SHEAR = 0.15  # 8.6 degrees: beyond, the first pass stretches what the second has to read
+_TWO_PASS_STRETCH = 0.05
+MARGIN = 8
+"""Mirrored pixels that a window may have beyond the edge of its source: taps, demosaicing, and even size."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of source pixels, even in position and size; it may reach MARGIN beyond the source."""
+
+    x0: int
+    y0: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """How a source is brought to the grid of the result.
+
+    Attributes
+    ----------
+    width, height : of the source
+    inverse : (3, 3), (X, Y, 1) of the result to (x, y, w) of the source
+    turns : quarter turns (as of `numpy.rot90`) of the source that leave the smallest rotation to do
+    turned : (3, 3), as `inverse`, to the turned source
+    two_pass : the small rotation that is left suits two one-dimensional passes
+    area : source pixels per result pixel (at the center of the source, for a homography)
+    """
+
+    width: int
+    height: int
+    inverse: Float64Array
+    turns: int
+    turned: Float64Array
+    two_pass: bool
+    area: float
+
+    @property
+    def turned_size(self) -> tuple[int, int]:
+        """Width and height of the turned source."""
+        return (self.height, self.width) if self.turns % 2 else (self.width, self.height)
+
+    def positions(self, X: Float64Array, Y: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Source positions (x, y) of result pixels."""
+        return project(self.inverse, X, Y)
+
+    def window(self, X0: int, Y0: int, columns: int, rows: int) -> Window | None:
+        """The source pixels that a rectangle of the result needs; None when none of it is covered."""
+        cx = np.array([X0, X0 + columns - 1, X0, X0 + columns - 1], np.float64)
+        cy = np.array([Y0, Y0, Y0 + rows - 1, Y0 + rows - 1], np.float64)
+        if not (self.inverse[2, 0] * cx + self.inverse[2, 1] * cy + self.inverse[2, 2] > 0).all():
+            return None  # behind the horizon of the homography
+        x, y = self.positions(cx, cy)
+        if x.max() < -0.5 or y.max() < -0.5 or x.min() > self.width - 0.5 or y.min() > self.height - 0.5:
+            return None
+        # taps reach 3 pixels, the shear of two passes 1, demosaicing 2, neighbors of defects 2
+        x0, x1 = _even_span(float(x.min()), float(x.max()), self.width)
+        y0, y1 = _even_span(float(y.min()), float(y.max()), self.height)
+        return Window(x0, y0, x1 - x0, y1 - y0)
+
+    def turned_origin(self, window: Window) -> tuple[int, int]:
+        """Position (x, y) of a window's first pixel in the turned source, after the window was turned."""
+        right = self.width - window.x0 - window.width
+        below = self.height - window.y0 - window.height
+        return ((window.x0, window.y0), (window.y0, right), (right, below), (below, window.x0))[self.turns]
+
+    def covers(self, X0: int, Y0: int, columns: int, rows: int) -> bool:
+        """Whether every pixel of a rectangle of the result lies well inside the source."""
+        cx = np.array([X0, X0 + columns - 1, X0, X0 + columns - 1], np.float64)
+        cy = np.array([Y0, Y0, Y0 + rows - 1, Y0 + rows - 1], np.float64)
+        x, y = self.positions(cx, cy)
+        return bool(
+            x.min() >= 0 and y.min() >= 0 and x.max() <= self.width - 1 and y.max() <= self.height - 1
+        )
+
+
+def _even_span(low: float, high: float, size: int) -> tuple[int, int]:
+    first = max(int(np.floor(low)) - 7, -MARGIN) // 2 * 2
+    last = min(int(np.floor(high)) + 9, size + MARGIN)
+    return first, last + (last - first) % 2
+
+
+def project(matrix: Float64Array, x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """(x, y, 1) through a 3x3 matrix, divided by the third coordinate."""
+    w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    return (
+        (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w,
+        (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w,
+    )
+
+
+def plan_warp(transform: Float64Array, width: int, height: int, method: Interpolation = "lanczos3") -> Warp:
+    """How to bring a source of `width` by `height` pixels to the result by `transform`.
+
+    Parameters
+    ----------
+    transform : (3, 3), (x, y, 1) of the source to (X, Y, w) of the result
+
+    Raises
+    ------
+    ValueError
+        The matrix is singular, mirrors, or is not finite.
+    """
+    matrix = np.asarray(transform, np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or matrix[2, 2] == 0:
+        raise ValueError("a transform is a finite 3x3 matrix")
+    matrix = matrix / matrix[2, 2]
+    determinant = float(np.linalg.det(matrix[:2, :2]))
+    if not determinant > 1e-6:
+        raise ValueError(f"a transform must not mirror or collapse the image (determinant {determinant:.3g})")
+    inverse = np.linalg.inv(matrix)
+    inverse /= inverse[2, 2]
+    quarter = (
+        np.eye(3),
+        np.array([[0, 1, 0], [-1, 0, width - 1], [0, 0, 1.0]]),
+        np.array([[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1.0]]),
+        np.array([[0, -1, height - 1], [1, 0, 0], [0, 0, 1.0]]),
+    )
+    turned = [turn @ inverse for turn in quarter]
+    turns = int(np.argmax([t[0, 0] + t[1, 1] for t in turned]))
+    best = turned[turns]
+    stretch = max(abs(best[0, 0] - 1), abs(best[1, 1] - 1))
+    shear = max(abs(best[0, 1]), abs(best[1, 0]))
+    two_pass = bool(
+        best[2, 0] == 0 and best[2, 1] == 0 and stretch <= _TWO_PASS_STRETCH and shear <= _TWO_PASS_SHEAR
+    )
+    if method == "nearest":  # rounding twice is not the same unless nothing turns
+        two_pass = two_pass and max(stretch, shear) < 1e-12
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    w = matrix[2, 0] * cx + matrix[2, 1] * cy + 1
+    area = abs(float(w**3 / np.linalg.det(matrix)))
+    return Warp(width, height, inverse, turns, best, two_pass, area)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A part of a tile: the tile's corner in the result, and the part's corner and size within the tile."""
+
+    X0: int
+    Y0: int
+    column: int
+    row: int
+    columns: int
+    rows: int
+
+
+def places(warp: Warp, X0: int, Y0: int, columns: int, rows: int, limit: int) -> list[tuple[Place, Window]]:
+    """Parts of a tile whose windows are at most `limit` pixels wide and high; parts without coverage are left out.
+
+    One part unless the source has much finer pixels than the result.
+    """
+    pending = [Place(X0, Y0, 0, 0, columns, rows)]
+    found = []
+    while pending:
+        place = pending.pop()
+        window = warp.window(X0 + place.column, Y0 + place.row, place.columns, place.rows)
+        if window is None:
+            continue
+        if warp.two_pass or max(window.width, window.height) <= limit or max(place.columns, place.rows) == 1:
+            found.append((place, window))
+            continue
+        half_c, half_r = place.columns, place.rows
+        if half_c >= half_r:
+            half_c = (half_c + 1) // 2
+        else:
+            half_r = (half_r + 1) // 2
+        pending += [
+            Place(
+                X0,
+                Y0,
+                place.column + c,
+                place.row + r,
+                min(half_c, place.columns - c),
+                min(half_r, place.rows - r),
+            )
+            for c in range(0, place.columns, half_c)
+            for r in range(0, place.rows, half_r)
+        ]
+    return found
+
+
+def warp_tile(
+    warp: Warp,
+    window: Window,
+    pixels: Float32Array,
+    phase: tuple[int, int, int],
+    method: Interpolation,
+    undershoot: float,
+    factor: Float32Array,
+    offset: Float32Array,
+    place: Place,
+    tile: Float32Array,
+    sample: int,
+    scratch: Float32Array,
+) -> None:
+    """Demosaic and warp a calibrated window into one sample of a tile.
+
+    Parameters
+    ----------
+    window : what `places` gave with `place`
+    pixels : float32 (planes, rows, STRIDE); its first `window.height` rows and `window.width` columns hold the window
+    phase : row and column of red in the window and demosaicing method; a negative method takes planes as they are
+    undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off
+    factor, offset : float32 (planes of the result,)
+    tile : float32 (planes, rows, blocks, samples, LANES)
+    scratch : float32, flat, FIRST_PASS_ROW for each row of the (turned) window
+    """
+    from astrotui.imaging.debayer import HALO, STRIDE, demosaic_window
+    from astrotui.imaging.resample_kernels import warp_general
+    from astrotui.imaging.tile_kernels import warp_window
+
+    red_row, red_column, demosaic = phase
+    height, width = window.height, window.width
+    if warp.turns:
+        turned = np.rot90(pixels[:, :height, :width], warp.turns, axes=(1, 2))
+        height, width = turned.shape[1:]
+        pixels = np.empty((len(pixels), height, STRIDE), np.float32)
+        pixels[:, :, :width] = turned
+        if demosaic >= 0:
+            cell = np.zeros((2, 2), np.bool_)
+            cell[red_row, red_column] = True
+            red_row, red_column = (int(v[0]) for v in np.nonzero(np.rot90(cell, warp.turns)))
+    left, top = warp.turned_origin(window)
+    size = warp.turned_size
+    interpolation = (weight_table(method), method == "nearest", np.float32(undershoot), factor, offset)
+    if warp.two_pass:
+        warp_window(
+            pixels.reshape(-1),
+            pixels.shape[0],
+            pixels.shape[1] * STRIDE,
+            height,
+            width,
+            top,
+            left,
+            red_row,
+            red_column,
+            demosaic,
+            warp.turned,
+            place.X0,
+            place.Y0,
+            place.rows,
+            place.columns,
+            *interpolation,
+            *size,
+            warp.covers(place.X0, place.Y0, place.columns, place.rows),
+            scratch,
+            tile,
+            sample,
+        )
+        return
+    if demosaic >= 0:
+        planes = np.empty((3, height - 2 * HALO, width - 2 * HALO), np.float32)
+        demosaic_window(pixels.reshape(-1), height, width, red_row, red_column, demosaic, planes, 0, 0)
+        left, top = left + HALO, top + HALO
+    else:
+        planes = np.ascontiguousarray(pixels[:, :height, :width])
+    warp_general(
+        planes,
+        top,
+        left,
+        warp.turned,
+        place.X0,
+        place.Y0,
+        place.row,
+        place.row + place.rows,
+        place.column,
+        place.column + place.columns,
+        *interpolation,
+        *size,
+        tile,
+        sample,
+    )
+
+
+def cut_window(image: Float32Array, window: Window) -> Float32Array:
+    """A window of an image (planes, H, W) as `warp_tile` wants it, mirrored beyond its edges."""
+    from astrotui.imaging.calibrate_kernels import mirror_edges
+    from astrotui.imaging.debayer import STRIDE
+
+    planes, height, width = image.shape
+    out = np.empty((planes, window.height, STRIDE), np.float32)
+    top, left = max(0, -window.y0), max(0, -window.x0)
+    bottom = max(0, window.y0 + window.height - height)
+    right = max(0, window.x0 + window.width - width)
+    inside = (
+        slice(window.y0 + top, window.y0 + window.height - bottom),
+        slice(window.x0 + left, window.x0 + window.width - right),
+    )
+    out[:, top : window.height - bottom, left : window.width - right] = image[:, *inside]
+    for plane in out:
+        mirror_edges(plane.reshape(-1), STRIDE, window.height, window.width, top, bottom, left, right)
+    return out
+
+
+def resample(
+    image: Float32Array,
+    transform: Float64Array,
+    shape: tuple[int, int],
+    *,
+    method: Interpolation = "lanczos3",
+    origin: tuple[int, int] = (0, 0),
+    undershoot: float = np.inf,
+) -> Float32Array:
+    """Bring an image to another pixel grid; missing where it does not reach.
+
+    Parameters
+    ----------
+    image : float array of shape (H, W) or (planes, H, W); NaN is missing
+    transform : (3, 3), (x, y, 1) of the image to (X, Y, w) of the result's grid
+    shape : rows and columns of the result
+    method : nearest, bilinear, bicubic (Catmull-Rom) or lanczos3
+    origin : (X, Y) of the result's first pixel
+    undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off; the default never
+        does, three times the noise removes dark rings around stars and leaves noise as it is
+
+    Returns
+    -------
+    float32 array of shape (rows, columns) or (planes, rows, columns)
+        Surface brightness is kept, see the module's text.
+
+    Raises
+    ------
+    ValueError
+        The transform is singular or mirrors; the image has more than three planes.
+    """
+    from astrotui.imaging.debayer import STRIDE
+    from astrotui.imaging.resample_kernels import COLUMNS, FIRST_PASS_ROW
+
+    source = np.asarray(image, np.float32)
+    planes = source[None] if source.ndim == 2 else source
+    if planes.ndim != 3 or len(planes) > 3:
+        raise ValueError(f"an image has one to three planes, not shape {source.shape}")
+    warp = plan_warp(transform, planes.shape[2], planes.shape[1], method)
+    out = np.full((len(planes), *shape), np.nan, np.float32)
+    one, zero = np.ones(len(planes), np.float32), np.zeros(len(planes), np.float32)
+    step = 64
+    scratch = np.empty((2 * COLUMNS + 64) * FIRST_PASS_ROW, np.float32)
+    for Y in range(0, shape[0], step):
+        for X in range(0, shape[1], COLUMNS):
+            rows, columns = min(step, shape[0] - Y), min(COLUMNS, shape[1] - X)
+            tile = np.full((len(planes), rows, -(-columns // 128), 1, 128), np.nan, np.float32)
+            for place, window in places(warp, origin[0] + X, origin[1] + Y, columns, rows, STRIDE):
+                pixels = cut_window(planes, window)
+                none = (0, 0, -1)
+                warp_tile(warp, window, pixels, none, method, undershoot, one, zero, place, tile, 0, scratch)
+            out[:, Y : Y + rows, X : X + columns] = tile.reshape(len(planes), rows, -1)[:, :, :columns]
+    return out[0] if source.ndim == 2 else out

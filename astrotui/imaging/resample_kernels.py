@@ -1,0 +1,300 @@
+"""Compiled interpolation: six-tap kernels as polynomials, a two-pass warp for small angles, a general one.
+
+Positions are computed for each pixel from its absolute coordinates, so that any tile of an image has the
+pixels of the whole. Missing pixels (NaN) make all that is computed from them missing.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from astrotui.imaging.clip_kernels import KERNEL
+
+TAPS = 6
+COLUMNS = 512
+"""Greatest width of a tile of the result, and the distance between rows of weights."""
+
+WEIGHTS = (TAPS + 1) * COLUMNS
+"""Numbers that `tap_weights` writes."""
+
+FIRST_PASS_ROW = 3 * COLUMNS + 16
+"""Distance between rows of the first pass, each with up to three planes; no power of two, for the caches' sake."""
+
+_HALF = np.float32(0.5)
+_NAN = np.float32(np.nan)
+
+
+@KERNEL
+def tap_weights(
+    base: float, slope: float, first: int, count: int, table: Any, nearest: bool, whole: Any, weights: Any
+) -> None:
+    """Weights of the taps at positions base + slope * (first + X), X = 0 .. count - 1.
+
+    Parameters
+    ----------
+    table : float32 (3, 10), see `resample.weight_table`
+    nearest : round the position first
+    whole : int32 (count,), gets the whole part of each position, the third of the six taps
+    weights : float32 (WEIGHTS,), gets the weights, one tap after the other, and scratch
+    """
+    past = weights[TAPS * COLUMNS :]  # position past the middle of the inner taps
+    for X in range(count):
+        position = base + slope * (first + X)
+        floor = np.floor(position)
+        whole[X] = np.int32(floor)
+        past[X] = np.float32(position - floor) - _HALF
+    if nearest:
+        for X in range(count):
+            past[X] = _HALF if past[X] >= np.float32(0) else -_HALF
+    for p in range(3):
+        _tap_pair(table[p], count, past, weights[(3 + p) * COLUMNS :], weights[(2 - p) * COLUMNS :])
+
+
+@KERNEL
+def _tap_pair(table: Any, count: int, past: Any, right: Any, left: Any) -> None:
+    """Weights of two taps at equal distances from the middle."""
+    e0 = table[0]
+    e1 = table[1]
+    e2 = table[2]
+    e3 = table[3]
+    e4 = table[4]
+    o0 = table[5]
+    o1 = table[6]
+    o2 = table[7]
+    o3 = table[8]
+    o4 = table[9]
+    for X in range(count):
+        t = past[X]
+        q = t * t
+        even = (((e4 * q + e3) * q + e2) * q + e1) * q + e0
+        odd = ((((o4 * q + o3) * q + o2) * q + o1) * q + o0) * t
+        right[X] = even + odd
+        left[X] = even - odd
+
+
+@KERNEL
+def _run_along(source: Any, count: int, weights: Any, allow: Any, out: Any) -> None:
+    """out[i] from the six pixels from source[i] on; not below the inner two by more than `allow`."""
+    for i in range(count):
+        b = source[i + 2]
+        c = source[i + 3]
+        v = (
+            weights[i] * source[i]
+            + weights[COLUMNS + i] * source[i + 1]
+            + weights[2 * COLUMNS + i] * b
+            + weights[3 * COLUMNS + i] * c
+            + weights[4 * COLUMNS + i] * source[i + 4]
+            + weights[5 * COLUMNS + i] * source[i + 5]
+        )
+        limit = (b if b < c else c) - allow
+        out[i] = limit if v < limit else v
+
+
+@KERNEL
+def _run_down(source: Any, count: int, weights: Any, allow: Any, factor: Any, offset: Any, out: Any) -> None:
+    """As `_run_along` from six rows of a first pass, then times `factor` plus `offset`."""
+    for i in range(count):
+        b = source[2 * FIRST_PASS_ROW + i]
+        c = source[3 * FIRST_PASS_ROW + i]
+        v = (
+            weights[i] * source[i]
+            + weights[COLUMNS + i] * source[FIRST_PASS_ROW + i]
+            + weights[2 * COLUMNS + i] * b
+            + weights[3 * COLUMNS + i] * c
+            + weights[4 * COLUMNS + i] * source[4 * FIRST_PASS_ROW + i]
+            + weights[5 * COLUMNS + i] * source[5 * FIRST_PASS_ROW + i]
+        )
+        limit = (b if b < c else c) - allow
+        out[i] = (limit if v < limit else v) * factor + offset
+
+
+@KERNEL
+def along_row(
+    rows: Any,
+    planes: int,
+    spacing: int,
+    begin: int,
+    end: int,
+    origin: int,
+    count: int,
+    whole: Any,
+    weights: Any,
+    allow: Any,
+    out: Any,
+) -> None:
+    """First pass: interpolate one row of each plane of a source window at `count` positions.
+
+    Parameters
+    ----------
+    rows : float32, flat: the row of each plane, `spacing` apart
+    begin, end : pixels of the row that hold anything
+    origin : number of the row's first pixel in the source
+    whole, weights : from `tap_weights`
+    allow : least undershoot that is cut off, in ADU
+    out : float32 (planes * COLUMNS,); NaN where not all six taps are in the row
+    """
+    start = 0
+    while start < count:
+        shift = whole[start] - start
+        stop = start + 1
+        while stop < count and whole[stop] - stop == shift:
+            stop += 1
+        local = shift - origin - 2
+        a = min(max(start, begin - local), stop)
+        b = max(min(stop, end - TAPS + 1 - local), a)
+        for k in range(planes):
+            target = out[k * COLUMNS :]
+            for X in range(start, a):
+                target[X] = _NAN
+            for X in range(b, stop):
+                target[X] = _NAN
+            if b > a:
+                _run_along(rows[k * spacing + a + local :], b - a, weights[a:], allow, target[a:])
+        start = stop
+
+
+@KERNEL
+def down_columns(
+    first_pass: Any,
+    planes: int,
+    height: int,
+    origin: int,
+    count: int,
+    whole: Any,
+    weights: Any,
+    allow: Any,
+    factor: Any,
+    offset: Any,
+    tile: Any,
+    Y: int,
+    sample: int,
+) -> None:
+    """Second pass: one row of the result from rows of the first, into row `Y` of sample `sample` of a tile.
+
+    Parameters
+    ----------
+    first_pass : float32 (height * FIRST_PASS_ROW,), what `along_row` made of each source row
+    origin : number of the first of those rows in the source
+    factor, offset : float32 (planes,)
+    tile : float32 (planes, rows, blocks, samples, LANES)
+    """
+    lanes = tile.shape[4]
+    start = 0
+    while start < count:
+        row = whole[start]
+        stop = start + 1
+        limit = min(count, (start // lanes + 1) * lanes)
+        while stop < limit and whole[stop] == row:
+            stop += 1
+        local = row - origin - 2
+        for k in range(planes):
+            target = tile[k, Y, start // lanes, sample, start % lanes :]
+            if local >= 0 and local + TAPS <= height:
+                source = first_pass[local * FIRST_PASS_ROW + k * COLUMNS + start :]
+                _run_down(source, stop - start, weights[start:], allow, factor[k], offset[k], target)
+            else:
+                for i in range(stop - start):
+                    target[i] = _NAN
+        start = stop
+
+
+@KERNEL
+def mask_outside(
+    matrix: Any, X0: int, Y: int, count: int, width: int, height: int, tile: Any, row: int, sample: int
+) -> None:
+    """Make those pixels of a tile's row missing whose position lies outside the source's pixels."""
+    lanes = tile.shape[4]
+    for X in range(count):
+        w = matrix[2, 0] * (X0 + X) + matrix[2, 1] * Y + matrix[2, 2]
+        x = (matrix[0, 0] * (X0 + X) + matrix[0, 1] * Y + matrix[0, 2]) / w
+        y = (matrix[1, 0] * (X0 + X) + matrix[1, 1] * Y + matrix[1, 2]) / w
+        if not (x >= -0.5 and x <= width - 0.5 and y >= -0.5 and y <= height - 0.5):
+            for k in range(tile.shape[0]):
+                tile[k, row, X // lanes, sample, X % lanes] = _NAN
+
+
+@KERNEL
+def warp_general(
+    planes: Any,
+    top: int,
+    left: int,
+    matrix: Any,
+    X0: int,
+    Y0: int,
+    row_0: int,
+    row_1: int,
+    column_0: int,
+    column_1: int,
+    table: Any,
+    nearest: bool,
+    allow: Any,
+    factor: Any,
+    offset: Any,
+    source_width: int,
+    source_height: int,
+    tile: Any,
+    sample: int,
+) -> None:
+    """Interpolate at any positions, 36 taps a pixel, into part of sample `sample` of a tile.
+
+    Parameters
+    ----------
+    planes : float32 (planes, h, w), part of the source whose corner is its pixel (left, top)
+    matrix : float64 (3, 3), (X, Y, 1) of the result to (x, y, w) of the source
+    X0, Y0 : corner of the tile in the result
+    row_0, row_1, column_0, column_1 : the part of the tile
+    source_width, source_height : pixels beyond which nothing is covered
+    """
+    lanes = tile.shape[4]
+    height = planes.shape[1]
+    width = planes.shape[2]
+    wx = np.empty(TAPS, np.float32)
+    wy = np.empty(TAPS, np.float32)
+    for Y in range(row_0, row_1):
+        for X in range(column_0, column_1):
+            w = matrix[2, 0] * (X0 + X) + matrix[2, 1] * (Y0 + Y) + matrix[2, 2]
+            x = (matrix[0, 0] * (X0 + X) + matrix[0, 1] * (Y0 + Y) + matrix[0, 2]) / w
+            y = (matrix[1, 0] * (X0 + X) + matrix[1, 1] * (Y0 + Y) + matrix[1, 2]) / w
+            inside = x - left >= 2 and x - left < width - 3 and y - top >= 2 and y - top < height - 3
+            inside = (
+                inside and x >= -0.5 and x <= source_width - 0.5 and y >= -0.5 and y <= source_height - 0.5
+            )
+            if not inside:
+                for k in range(planes.shape[0]):
+                    tile[k, Y, X // lanes, sample, X % lanes] = _NAN
+                continue
+            ix = int(np.floor(x))
+            iy = int(np.floor(y))
+            _six_weights(np.float32(x - ix), table, nearest, wx)
+            _six_weights(np.float32(y - iy), table, nearest, wy)
+            ix -= left + 2
+            iy -= top + 2
+            for k in range(planes.shape[0]):
+                v = np.float32(0)
+                for j in range(TAPS):
+                    part = np.float32(0)
+                    for i in range(TAPS):
+                        part += wx[i] * planes[k, iy + j, ix + i]
+                    v += wy[j] * part
+                limit = min(
+                    planes[k, iy + 2, ix + 2],
+                    planes[k, iy + 2, ix + 3],
+                    planes[k, iy + 3, ix + 2],
+                    planes[k, iy + 3, ix + 3],
+                )
+                limit -= allow
+                v = limit if v < limit else v
+                tile[k, Y, X // lanes, sample, X % lanes] = v * factor[k] + offset[k]
+
+
+@KERNEL
+def _six_weights(f: Any, table: Any, nearest: bool, weights: Any) -> None:
+    f -= _HALF
+    if nearest:
+        f = _HALF if f >= np.float32(0) else -_HALF
+    q = f * f
+    for p in range(3):
+        even = (((table[p, 4] * q + table[p, 3]) * q + table[p, 2]) * q + table[p, 1]) * q + table[p, 0]
+        odd = (((table[p, 9] * q + table[p, 8]) * q + table[p, 7]) * q + table[p, 6]) * q + table[p, 5]
+        weights[2 - p] = even - odd * f
+        weights[3 + p] = even + odd * f
