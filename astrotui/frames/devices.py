@@ -72,7 +72,7 @@ _NAMELESS = re.compile(r"(?:unknown|none|n/?a|no ?target|test|untitled)?(?:\(\d+
 # Right-anchored, so that targets may hold blanks and underscores.
 _DWARF_FOLDER = re.compile(
     r"(?:(?P<made>RESTACKED|STARTRAILS)_)?DWARF_(?P<kind>RAW|GOTO|DARKS?|FLATS?|BIAS(?:ES)?)"
-    r"(?:_(?P<unit>TELE|WIDE))?(?:_(?P<mosaic>MOSAIC))?(?:_(?P<target>.+?))?"
+    r"(?:_(?P<unit>TELE|WIDE))?(?:_(?P<mosaic>MOSAIC))?(?:_(?P<target>.+?))??"
     r"(?:_EXP_(?P<exp>[\d.]+)_GAIN_(?P<gain>\d+))?(?:_(?P<stamp>\d{4}-[\d-]+|\d{8}-\d{6,9}|\d{17}))?",
     re.IGNORECASE,
 )
@@ -200,7 +200,8 @@ def merge(first: NameFacts, second: NameFacts) -> NameFacts:
         return second if first is NOTHING else first
     changes: dict[str, object] = {}
     for field in _FIELDS:
-        if field != "weak_type" and not getattr(first, field) and getattr(first, field) != 0.0:
+        told = getattr(first, field)
+        if (told is None or told is False) and field != "weak_type":
             changes[field] = getattr(second, field)
     if first.frame_type is None or (first.weak_type and second.frame_type and not second.weak_type):
         # A telescope's grammar further out (DWARF_DARK/...) outweighs a mere word.

@@ -98,20 +98,20 @@ class Header(_Lookups):
         self._at: dict[str, int] = {}
         place = self._at.setdefault
         for start in range(0, len(cards) - CARD + 1, CARD):
-            key = cards[start : start + 8]
+            key = cards[start : start + 8].rstrip()
             if key == "HIERARCH":
                 name, equals, _ = cards[start + 8 : start + CARD].partition("=")
                 if equals:
-                    place(name.strip().upper().ljust(8), start)
+                    place(name.strip().upper(), start)
             else:
                 place(key, start)
 
     def __contains__(self, key: str) -> bool:
-        return key.ljust(8) in self._at
+        return key in self._at
 
-    def keys(self) -> list[str]:
+    def keywords(self) -> list[str]:
         """Keywords of this HDU in the order of their first card, commentary included."""
-        return [key.rstrip() for key in self._at]
+        return list(self._at)
 
     def raw(self) -> str:
         """All cards as they stand."""
@@ -119,29 +119,29 @@ class Header(_Lookups):
 
     def own(self, key: str) -> Value:
         """The value in this HDU alone."""
-        start = self._at.get(key.ljust(8))
+        start = self._at.get(key)
         return None if start is None else self._parse(start)[0]
 
     def get(self, key: str) -> Value:
         """The value as stored; None when absent, empty or broken."""
-        start = self._at.get(key.ljust(8))
+        start = self._at.get(key)
         if start is None:
             return None if self._inherit is None else self._inherit.get(key)
         return self._parse(start)[0]
 
     def comment(self, key: str) -> str:
         """The comment of a card, empty when there is none."""
-        start = self._at.get(key.ljust(8))
+        start = self._at.get(key)
         if start is None:
             return "" if self._inherit is None else self._inherit.comment(key)
         return self._parse(start)[1].partition("/")[2].strip()
 
     def _parse(self, start: int) -> tuple[Value, str]:
         card = self._cards[start : start + CARD]
-        if card.startswith("HIERARCH"):
-            body = card.partition("=")[2]
-        elif card[8] == "=":
+        if card[8] == "=":
             body = card[9:]
+        elif card.startswith("HIERARCH"):
+            body = card.partition("=")[2]
         else:
             return None, ""
         if match := _STRING.match(body):

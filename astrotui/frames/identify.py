@@ -163,7 +163,7 @@ def _frame_type(
     named = in_file.frame_type or in_folders.frame_type
     if in_file.weak_type and in_folders.frame_type and not in_folders.weak_type:
         named = in_folders.frame_type
-    own = "astrotui" in instruments.program_of(header)
+    own = (header.text("SWCREATE") or "").lower().startswith("astrotui")
     if said is None and own:
         said = FrameType.STACK
     frame_type = said or named or FrameType.LIGHT
@@ -181,6 +181,7 @@ def _frame_type(
     stack = (
         own
         or master
+        or frame_type is FrameType.STACK
         or count > 1
         or in_file.stack
         or in_folders.stack

@@ -18,9 +18,10 @@ _WORDS = {
         ("darkflat", "darkflats", "flatdark", "flatdarks", "darkforflat", "flatsdark"), FrameType.DARK_FLAT
     ),
 }
+_WORDS |= dict.fromkeys(("stack", "livestack", "integration"), FrameType.STACK)
 _PICTTYPE = {1: FrameType.LIGHT, 2: FrameType.BIAS, 3: FrameType.DARK, 4: FrameType.FLAT}
 _NOT_LETTERS = re.compile(r"[^a-z]+")
-_MASTER_WORD = re.compile(r"^(?:master|super|combined|stacked)|(?:master|combined)$")
+_MASTER_WORD = re.compile(r"^(?:master|super|combined|stacked)|(?:master|combined|stacked)$")
 
 # Words in file and folder names: whole words, or capitalised parts such as in MasterDark and DarkFlat.
 _IN_NAME = re.compile(

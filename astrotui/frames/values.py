@@ -32,9 +32,9 @@ def clean(value: object, limit: int = 200) -> str:
 
 def number(value: object) -> float | None:
     """A finite number from a number or from text: `10`, `9,78E-03`, `1.5D2`, `1/400`."""
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, bool):
         return None
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         try:
             found = float(value)
         except OverflowError:
