@@ -1,5 +1,6 @@
 """`measure`, `cull`, `accept`, `reject`, `undo`, `redo`: judging and choosing frames."""
 
+import sys
 from typing import Any
 
 import click
@@ -64,7 +65,7 @@ def cull(state: State, session: str, preset: str, dry_run: bool, yes: bool) -> N
         done = False
         if not dry_run and plan.rejected:
             if plan.share > LARGE_SHARE and not yes:
-                if state.json or not click.get_text_stream("stdin").isatty():
+                if state.json or not sys.stdin.isatty():
                     raise click.UsageError(
                         f"{plan.share:.0%} of the frames would go; say --yes to do it all the same, or choose a gentler preset"
                     )

@@ -64,7 +64,7 @@ class CullPlan:
 
 def plan_cull(catalog: Catalog, session_ids: Sequence[int], preset: str) -> CullPlan:
     """What `preset` would reject, each session judged by itself; only measured, undecided or preset-decided frames."""
-    from astrotui.imaging.culling import FrameFacts, judge, summary
+    from astrotui.imaging.culling import PRESETS, FrameFacts, judge, summary
 
     rejected: dict[int, list[str]] = {}
     everything: list[FrameRecord] = []
@@ -74,13 +74,22 @@ def plan_cull(catalog: Catalog, session_ids: Sequence[int], preset: str) -> Cull
         judged = [f for f in frames if f.score is not None and f.status not in ("missing", "quarantined")]
         facts = [
             FrameFacts(
-                stars=f.stars, fwhm_px=f.fwhm_px, eccentricity=f.eccentricity, background_adu=f.background_adu,
-                noise_adu=f.noise_adu, transparency=f.transparency, streak=f.streak, dx_px=f.dx_px, dy_px=f.dy_px,
-                rotation_deg=f.rotation_deg, score=f.score, problem=_problem(f),
+                problem=_problem(f),
+                stars=f.stars,
+                fwhm_px=f.fwhm_px,
+                eccentricity=f.eccentricity,
+                background_adu=f.background_adu,
+                noise_adu=f.noise_adu,
+                transparency=f.transparency,
+                streak=f.streak,
+                dx_px=f.dx_px,
+                dy_px=f.dy_px,
+                width=f.width,
+                height=f.height,
             )
             for f in judged
-        ]  # fmt: skip
-        for frame, reasons in zip(judged, judge(facts, preset), strict=True):
+        ]
+        for frame, reasons in zip(judged, judge(facts, PRESETS[preset]), strict=True):
             if reasons and frame.status in KEPT:
                 rejected[frame.id] = reasons
     asked = [f for f in everything if f.status in KEPT]

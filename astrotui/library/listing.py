@@ -66,6 +66,8 @@ class FrameRecord:
     exposure_s: float | None
     gain: float | None
     temperature_c: float | None
+    width: int
+    height: int
     status: str
     reasons: tuple[str, ...]
     score: float | None
@@ -195,7 +197,8 @@ def _frame_record(frame: Frame, root: str, measured: Measurement | None) -> Fram
 
     return FrameRecord(
         frame.id, str(Path(root) / frame.path), frame.session_id, frame.sequence, frame.date_obs, frame.exposure_s,
-        frame.gain, frame.temperature_c, frame_status(frame), tuple(reasons), fact("score"), fact("stars"),
+        frame.gain, frame.temperature_c, frame.width or 0, frame.height or 0, frame_status(frame),
+        tuple(reasons), fact("score"), fact("stars"),
         fact("fwhm_px"), fact("hfr_px"), fact("eccentricity"), fact("background_adu"), fact("noise_adu"),
         fact("transparency"), fact("streak"), fact("dx_px"), fact("dy_px"), fact("rotation_deg"), frame.note,
         frame.rating, tuple(frame.tags),

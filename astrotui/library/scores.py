@@ -76,7 +76,7 @@ def score_session(catalog: Catalog, session_id: int) -> None:
         if frame.matched is not None and frame.noise and frame.fwhm_a and frame.fwhm_b:
             # Too few stars to tell the transparency: the frame is taken to be as clear as the reference.
             clear = 1.0 if frame.transparency is None else frame.transparency
-            worth = float(depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b))
+            worth = depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0
             frame.depth = worth if math.isfinite(worth) else 0.0
     for frame, score in zip(frames, scores([f.depth or 0.0 for f in frames]), strict=True):
         frame.score = round(float(score), 2)
@@ -115,7 +115,7 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
 
     def merit(frame: _Scored) -> float:
         noise, a, b = frame.noise or 1.0, frame.fwhm_a or 1.0, frame.fwhm_b or 1.0
-        return float(depth(1.0, noise, a, b)) * (len(frame.stars) / most) ** 2
+        return (depth(1.0, noise, a, b) or 0.0) * (len(frame.stars) / most) ** 2
 
     ranked = sorted(usable, key=merit, reverse=True)
     first = ranked[0]

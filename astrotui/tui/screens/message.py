@@ -1,0 +1,53 @@
+"""Dialogs: something to read, and a question to answer."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from astrotui.text import clean
+
+
+class MessageScreen(ModalScreen[None]):
+    """A message with a title; any of the usual keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,space,q", "dismiss", "Close", id="dialog.close")
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self.heading = title
+        self.message = text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog"):
+            yield Label(clean(self.heading), classes="dialog--title")
+            yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
+            yield Label("enter or esc closes", classes="dialog--hint")
+
+
+class QuestionScreen(ModalScreen[bool]):
+    """A yes-or-no question; enter alone never says yes to a loss."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes", id="question.yes"),
+        Binding("n,escape,q", "answer(False)", "No", id="question.no"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self.heading = title
+        self.message = text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog"):
+            yield Label(clean(self.heading), classes="dialog--title")
+            yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
+            yield Label("y yes, n or esc no", classes="dialog--hint")
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
