@@ -53,6 +53,11 @@ def master_path(spec: MasterSpec, folder: Path) -> Path:
     return folder / f"{spec.kind}-{spec.digest()[:_SHORT]}.fits"
 
 
+def is_made(spec: MasterSpec, folder: Path) -> bool:
+    """Whether the master of `spec` is in the cache `folder`, whole."""
+    return _is_whole(master_path(spec, folder), spec.digest())
+
+
 def ensure_master(
     spec: MasterSpec, folder: Path, *, workers: int = 0, progress: Progress | None = None
 ) -> Path:
@@ -362,6 +367,7 @@ __all__ = [
     "detect_ready_master_bias",
     "ensure_master",
     "export_master",
+    "is_made",
     "list_masters",
     "load_master",
     "master_path",
