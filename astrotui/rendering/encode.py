@@ -37,7 +37,7 @@ def quantized(shown: Float32Array, depth: int) -> NDArray[Any]:
     return pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
-def encode(pixels: NDArray[Any], kind: str, *, quality: int = 93) -> bytes:
+def encode(pixels: NDArray[Any], kind: str, *, quality: int = 95) -> bytes:
     """`pixels` (h, w) or (h, w, 3), uint8 or uint16, as the bytes of a PNG, TIFF or JPEG (8 bits) file."""
     pixels = np.ascontiguousarray(pixels)
     if kind == "TIFF":

@@ -201,7 +201,10 @@ class PictureService:
         ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             raise _HelperGoneError(f"the picture took longer than {waiting.timeout_s:g} s", final=True)
-        message = read_message(_stream(process.stdout))
+        try:
+            message = read_message(_stream(process.stdout))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _HelperGoneError(f"the picture helper answered nonsense: {error}", final=True) from None
         if message is None:
             raise _HelperGoneError("the picture helper died")
         table, blob = message
