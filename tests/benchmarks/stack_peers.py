@@ -23,10 +23,11 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(HERE)]
 
 from process_cost import Cost, measure, warm  # noqa: E402
+from quality_metrics import measure as measure_quality  # noqa: E402
 from siril_script import registered_frames, write_script  # noqa: E402
 from stack_quality import HEADINGS, read_planes, registration, row, table  # noqa: E402
 
-from sample_sessions.make import main as make  # noqa: E402
+from sample_sessions.benchmark_set import Spec, read_truth, write_set  # noqa: E402
 
 
 @dataclass
@@ -81,13 +82,7 @@ def run_astrotui(folder: Path, work: Path, cpus: int) -> Run | None:
         return [[*start, "index", str(source)], [*start, "stack", str(source / "lights"), "-o", str(out)]]
 
     tiny = work / "tiny"
-    make(
-        [
-            "--full",
-            str(tiny),
-            *"--width 640 --height 480 --lights 9 --calibration 3 --stars 250 --jobs 1".split(),
-        ]
-    )
+    write_set(tiny, Spec(width=640, height=480, lights=9, calibration=3, stars=250), jobs=1)
     first = measure(commands(tiny, work / "tiny.fits", work / "tiny.db"), work, environment)
     if first.code:
         print(f"the first, untimed stack failed:\n{first.tail}", file=sys.stderr)
@@ -171,10 +166,6 @@ def main() -> int:
 
 def quality_row(run: Run, folder: Path) -> tuple[str, ...]:
     """The quality of a result as a line of the table."""
-    from quality_metrics import measure as measure_quality
-
-    from sample_sessions.benchmark_set import read_truth
-
     truth = read_truth(folder)
     quality = measure_quality(read_planes(run.result), truth, truth.e_per_adu)
     return row(run.name, quality, registration(run.result, truth, run.registered))
