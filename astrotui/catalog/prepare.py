@@ -12,7 +12,6 @@ from astrotui.catalog.connection import connect, translated
 from astrotui.catalog.mounts import file_system, is_network
 from astrotui.errors import CatalogError
 
-_MAGIC = b"SQLite format 3\0"
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 
 
@@ -64,22 +63,37 @@ def check_place(path: Path) -> None:
 
 
 def check_file(path: Path) -> bool:
-    """Whether there is a file to open; it and its folder must be readable and writable."""
+    """Whether there is a file to open; it and its folder must be readable and writable.
+
+    Only SQLite may open the file: the locks of a process end when it closes any descriptor of it, and then
+    another process, closing last as it seems, removes the log under this process's open catalogues.
+    """
     try:
-        with path.open("rb") as stream:
-            start = stream.read(len(_MAGIC))
+        path.stat()
     except FileNotFoundError:
         return False
     except OSError as error:
         raise CatalogError(
             f"{path}: the catalogue cannot be read: {error.strerror}; name another with --catalog"
         ) from error
-    if start and start != _MAGIC:
-        raise CatalogError(f"{path}: is not a catalogue (not an SQLite file); name another with --catalog")
+    if not os.access(path, os.R_OK):
+        raise CatalogError(
+            f"{path}: the catalogue cannot be read: Permission denied; name another with --catalog"
+        )
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         raise CatalogError(
             f"{path}: the catalogue and its folder must be writable; name another with --catalog"
         )
+    with translated(path):
+        try:
+            with closing(connect(path)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise CatalogError(
+                    f"{path}: is not a catalogue (not an SQLite file); name another with --catalog"
+                ) from error
+            raise
     return True
 
 
