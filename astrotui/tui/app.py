@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -9,8 +10,9 @@ from typing import Any, ClassVar, TypeVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
-from astrotui.config import Settings, load_settings
+from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.service import PictureService
 from astrotui.tui.place import Place
@@ -25,6 +27,7 @@ from astrotui.tui.screens.stacks import StacksPlace
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
+from astrotui.tui.work import start
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
@@ -80,17 +83,13 @@ class AstroApp(App[None]):
     async def on_mount(self) -> None:
         for warning in self.settings.warnings:
             self.notify(warning, severity="warning")
-        self.run_worker(self._begin(), group="begin", exit_on_error=False)
+        start(self, self._begin, group="begin")
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        try:
-            seen = await self.store.run(lambda catalog: catalog.data_version())
-            if self.roots:
-                await self.store.run(_queue_index, self.roots)
-        except AstrotuiError as error:
-            self.complain(error)
-            return
+        seen = await self.store.version()
+        if self.roots:
+            await self.write(_queue_index, self.roots)
         while True:
             await asyncio.sleep(_LOOK_S)
             version = await self.store.version()
@@ -111,6 +110,18 @@ class AstroApp(App[None]):
     def complain(self, error: AstrotuiError, title: str = "This did not work") -> None:
         """The one way in which errors are shown: a dialog with the reason and a way out."""
         self.push_screen(MessageScreen(title, str(error)))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """An error that nobody foresaw: into the log, and said with the log's place."""
+        error = event.worker.error
+        if event.state is not WorkerState.ERROR or error is None:
+            return
+        log = places().logs / "app.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as stream:
+            traceback.print_exception(error, file=stream)
+        text = f"{type(error).__name__}: {error}\nThe log has the details: {log}"
+        self.push_screen(MessageScreen("Something went wrong inside astrotui", text))
 
     def note(self, text: str) -> None:
         """What stands at the right end of the bar of places."""
@@ -133,25 +144,17 @@ class AstroApp(App[None]):
         """Queue another look at all roots."""
 
         async def work() -> None:
-            try:
-                job = await self.write(_queue_index, ())
-            except AstrotuiError as error:
-                self.complain(error)
-                return
+            job = await self.write(_queue_index, ())
             self.notify(f"job {job} reads what changed")
 
-        self.run_worker(work(), group="queue", exit_on_error=False)
+        start(self, work, group="queue")
 
     def _queue(self, kind: str, payload: dict[str, Any], title: str, priority: int = 0) -> None:
         async def work() -> None:
-            try:
-                job = await self.write(_enqueue, kind, payload, title, priority)
-            except AstrotuiError as error:
-                self.complain(error)
-                return
+            job = await self.write(_enqueue, kind, payload, title, priority)
             self.notify(f"job {job}: {title}; 4 shows it")
 
-        self.run_worker(work(), group="queue", exit_on_error=False)
+        start(self, work, group="queue")
 
     def open_stack_form(self) -> None:
         """Ask how to stack the present session."""

@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
-from astrotui.errors import AstrotuiError
 from astrotui.tui.widgets.bar import PlaceBar
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.app import AstroApp
@@ -67,13 +67,7 @@ class Place(Screen[None]):
 
     def action_reload(self) -> None:
         """Read the place again."""
-        self.run_worker(self._load(), group=f"load-{self.PLACE}", exclusive=True, exit_on_error=False)
-
-    async def _load(self) -> None:
-        try:
-            await self.load()
-        except AstrotuiError as error:
-            self.astro.complain(error)
+        start(self, self.load, group=f"load-{self.PLACE}", exclusive=True)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(catalog, *arguments)` in a thread."""
@@ -85,16 +79,12 @@ class Place(Screen[None]):
         """Write in a thread, one change after the other, then read the place again."""
 
         async def work() -> None:
-            try:
-                result = await self.astro.write(function, *arguments)
-            except AstrotuiError as error:
-                self.astro.complain(error)
-                return
+            result = await self.astro.write(function, *arguments)
             if then is not None:
                 then(result)
-            await self._load()
+            await self.load()
 
-        self.run_worker(work(), group="change", exit_on_error=False)
+        start(self, work, group="change")
 
     # --- the filter line ------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from astrotui.errors import AstrotuiError
 from astrotui.text import clean
 from astrotui.tui.screens.message import QuestionScreen
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.cull import CullPlan
@@ -53,15 +53,11 @@ class CullScreen(ModalScreen[bool]):
         self.query_one("#presets", Static).update(
             "   ".join(f"[{p}]" if i == self.place else f" {p} " for i, p in enumerate(_PRESETS))
         )
-        self.run_worker(self._plan(), exclusive=True, exit_on_error=False)
+        start(self, self._plan, group="cull-plan", exclusive=True)
 
     async def _plan(self) -> None:
         app = cast("AstroApp", self.app)
-        try:
-            plan, names = await app.store.run(_plan, self.session_id, _PRESETS[self.place])
-        except AstrotuiError as error:
-            app.complain(error)
-            return
+        plan, names = await app.store.run(_plan, self.session_id, _PRESETS[self.place])
         self.plan = plan
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
         lines += [
@@ -90,14 +86,10 @@ class CullScreen(ModalScreen[bool]):
     def _do(self) -> None:
         async def work() -> None:
             app = cast("AstroApp", self.app)
-            try:
-                await app.write(_apply, self.plan)
-            except AstrotuiError as error:
-                app.complain(error)
-                return
+            await app.write(_apply, self.plan)
             self.dismiss(True)
 
-        self.run_worker(work(), exit_on_error=False)
+        start(self, work, group="cull")
 
     def action_leave(self) -> None:
         self.dismiss(False)

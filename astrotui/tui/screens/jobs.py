@@ -1,6 +1,7 @@
 """Jobs: live progress with stage, rate and time left; log, cancel, retry, reorder."""
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -13,6 +14,7 @@ from textual.widgets import Log, Static
 from astrotui.text import clean, duration, plural
 from astrotui.tui.place import Place
 from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
@@ -139,7 +141,7 @@ class JobsPlace(Place):
             log.display = False
             self.query_one("#jobs").focus()
             return
-        self.run_worker(self._show_log(job), group="log", exclusive=True, exit_on_error=False)
+        start(self, partial(self._show_log, job), group="log", exclusive=True)
 
     async def _show_log(self, job: "JobRecord") -> None:
         text = await self.read(_tail, job.log)

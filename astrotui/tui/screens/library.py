@@ -1,5 +1,6 @@
 """Library: sessions, their totals, what needs attention, and a picture of the one under the cursor."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
 from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.listing import SessionRecord
@@ -117,7 +119,7 @@ class LibraryPlace(Place):
         session = event.row
         self.astro.session_id = session.id if session is not None else None
         self.query_one("#facts", Static).update(describe(session) if session is not None else "")
-        self.run_worker(self._picture(session), group="library-picture", exclusive=True, exit_on_error=False)
+        start(self, partial(self._picture, session), group="library-picture", exclusive=True)
 
     async def _picture(self, session: "SessionRecord | None") -> None:
         """The newest stack of the session, else its best frame under the stretch of the session."""

@@ -1,5 +1,6 @@
 """The stack form: the recipe options of `astrotui stack`, one line each, defaults that give a good picture."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -13,6 +14,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.stacking.recipe import CHOICES, Recipe
 from astrotui.text import clean, plural
 from astrotui.tui.widgets.choice import ChoiceLine
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.app import AstroApp
@@ -73,7 +75,7 @@ class StackForm(ModalScreen[int | None]):
         except AstrotuiError as error:
             self.query_one("#wrong", Static).update(clean(error, 300))
             return
-        self.run_worker(self._queue(options), exclusive=True, exit_on_error=False)
+        start(self, partial(self._queue, options), group="queue-stack", exclusive=True)
 
     def _options(self) -> dict[str, Any]:
         """What was chosen.

@@ -1,6 +1,7 @@
 """A picture in half blocks, made by the picture helper and asked for only when the cursor rests."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rich.color import Color
@@ -16,6 +17,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.rendering.cells import CellPicture
 from astrotui.rendering.service import SupersededError, View, ViewRequest
 from astrotui.text import clean
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.app import AstroApp
@@ -81,9 +83,7 @@ class Picture(Widget):
     def _ask(self) -> None:
         if self.request is None or self.size.width < 2 or self.size.height < 2:
             return
-        self.run_worker(
-            self._fetch(self.request), group=f"picture-{self.id}", exclusive=True, exit_on_error=False
-        )
+        start(self, partial(self._fetch, self.request), group=f"picture-{self.id}", exclusive=True)
 
     async def _fetch(self, wanted: ViewRequest) -> None:
         app = cast("AstroApp", self.app)

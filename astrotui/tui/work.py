@@ -1,0 +1,31 @@
+"""Starting background work from screens and widgets, with one path for its errors."""
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.dom import DOMNode
+
+from astrotui.errors import AstrotuiError
+
+if TYPE_CHECKING:
+    from textual.worker import WorkType
+
+    from astrotui.tui.app import AstroApp
+
+
+def start(
+    node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str, exclusive: bool = False
+) -> None:
+    """Run `work` beside the event loop's other tasks.
+
+    An error with a message for people becomes a dialog; any other is caught by the app, which writes it to
+    its log and says where. `exclusive` ends earlier work of the same group.
+    """
+
+    async def guarded() -> None:
+        try:
+            await work()
+        except AstrotuiError as error:
+            cast("AstroApp", node.app).complain(error)
+
+    node.run_worker(cast("WorkType[None]", guarded), group=group, exclusive=exclusive, exit_on_error=False)
