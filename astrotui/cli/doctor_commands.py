@@ -8,7 +8,6 @@ import sqlite3
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -125,24 +124,24 @@ def _disk(state: State) -> dict[str, Any]:
 
 
 def _jobs(state: State) -> dict[str, Any]:
-    from astrotui.jobs.environment import background_facts
+    from astrotui.jobs.environment import facts
 
-    found = background_facts()
-    facts: dict[str, Any] = {line.name: line.text for line in found}
+    found = facts()
     removed = _leftovers(state)
+    lines = [fact.text for fact in found]
     if removed:
-        facts["leftovers"] = f"{len(removed)} unfinished files of dead workers removed"
-    return {**facts, "problems": [line.remedy for line in found if line.remedy]}
+        lines.append(f"{len(removed)} unfinished files of dead workers removed")
+    return {"background": "; ".join(lines), "problems": [f"{f.text}: {f.remedy}" for f in found if f.remedy]}
 
 
-def _leftovers(state: State) -> list[Path]:
+def _leftovers(state: State) -> list[str]:
     """Unfinished files of workers that died are removed here, as the next attempt would."""
     if not state.catalog_file.exists():
         return []
-    from astrotui.jobs.environment import remove_dead_leftovers
+    from astrotui.jobs.leftovers import remove_leftovers
 
     try:
         with state.open() as catalog:
-            return remove_dead_leftovers(catalog)
+            return remove_leftovers(catalog)
     except AstrotuiError:
         return []  # said already, with the catalogue

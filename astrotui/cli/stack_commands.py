@@ -100,6 +100,7 @@ def stack(
                 state, catalog, sessions, output, dark, flat, bias, reference, memory, workers, recipe
             )
             payload, title = request.to_dict(), f"stack {plural(len(request.frames), 'frame')}"
+            _check_room(catalog, request)
         if detach or no_start:
             queue_and_launch(state, catalog, "stack", payload, title, start=not no_start)
             return
@@ -148,6 +149,29 @@ def _request(
         catalog, resolve_all(catalog, sessions), output=output, folder=state.settings.output_folder, recipe=chosen, dark=dark,
         flat=flat, bias=bias, reference=None if reference == "auto" else int(reference), memory=budget, workers=workers,
     )  # fmt: skip
+
+
+def _check_room(catalog: Any, request: Any) -> None:
+    """Refuse now what cannot end well: too little disk for the result, too little memory for the budget."""
+    from sqlalchemy import func, select
+
+    from astrotui.catalog.models import Session
+    from astrotui.jobs.estimates import check_disk, check_memory
+
+    with catalog.read() as db:
+        pixels, colored = db.execute(
+            select(func.max(Session.width * Session.height), func.count(Session.cfa)).where(
+                Session.id.in_(request.sessions)
+            )
+        ).one()
+    planes = 3 if colored else 1
+    # The result with its maps, the masters, and a third more for a field that grows with `union`.
+    need = int(pixels * (4 * planes + 8 + 3 * 4) * (1.33 if request.recipe.frame == "union" else 1.0))
+    folder = Path(request.output).parent if request.output else Path(request.folder)
+    check_disk(folder, need)
+    check_memory(
+        min(request.memory, int(pixels * planes * 4 * len(request.frames)) + 300_000_000), what="this stack"
+    )
 
 
 def _describe(found: dict[str, Any]) -> None:

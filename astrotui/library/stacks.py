@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Job, Stack
 from astrotui.errors import AstrotuiError
-from astrotui.stacking.result import StackResult
 from astrotui.text import clean
+
+if TYPE_CHECKING:
+    from astrotui.stacking.result import StackResult
 
 _SUMMARY = (
     "reference dark flat bias integration_s rejected_fraction noise_adu fwhm_px seconds stages warnings width height "
@@ -36,7 +38,7 @@ def record_stack(
     names: StackNames,
     target: str | None,
     sessions: Sequence[int],
-    result: StackResult,
+    result: "StackResult",
 ) -> int:
     """Put a finished stack into the catalogue; the same job records once. Returns its id."""
     summary = {name: _plain(getattr(result, name)) for name in _SUMMARY}
