@@ -39,21 +39,30 @@ def reduced(
     """
     height, width, _ = pixels.shape
     ycc = pixels.reshape(-1, 3).astype(np.float32) @ _TO_YCC.T
-    y = np.rint(ycc[:, 0] / step).astype(np.int64)
-    cb, cr = (np.rint(ycc[:, i] / color_step).astype(np.int64) + 64 for i in (1, 2))
-    codes, where, counts = np.unique((y * 256 + cb) * 256 + cr, return_inverse=True, return_counts=True)
-    if len(codes) > 256:
-        room = 256 - (255 // step + 2)
-        rare = np.argsort(-counts, kind="stable")[max(room, 0) :]
-        codes[rare] = (codes[rare] >> 16 << 16) + 64 * 256 + 64
-        codes, again = np.unique(codes, return_inverse=True)
-        where = again[where]
-    table = np.stack(
-        [(codes >> 16) * step, ((codes >> 8 & 255) - 64) * color_step, ((codes & 255) - 64) * color_step],
-        axis=1,
+    middle = 128 // color_step + 1
+    side = 2 * middle + 1
+    y = np.rint(ycc[:, 0] / step).astype(np.int32)
+    cb, cr = (np.rint(ycc[:, i] / color_step).astype(np.int32) + middle for i in (1, 2))
+    codes = (y * side + cb) * side + cr
+    counts = np.bincount(codes)  # the grid has few places: counting beats sorting
+    used = np.flatnonzero(counts)
+    meant = np.arange(len(counts))
+    if len(used) > 256:
+        room = max(0, 256 - (255 // step + 2))
+        rare = used[np.argsort(-counts[used], kind="stable")[room:]]
+        meant[rare] = (rare // side**2 * side + middle) * side + middle
+        used = np.unique(meant[used])
+    place = np.zeros(len(counts) + side**2, np.uint8)
+    place[used] = np.arange(len(used))
+    grid = np.stack(
+        [
+            used // side**2 * step,
+            (used // side % side - middle) * color_step,
+            (used % side - middle) * color_step,
+        ]
     )
-    palette = np.clip(np.rint(table @ np.linalg.inv(_TO_YCC.astype(np.float64)).T), 0, 255).astype(np.uint8)
-    return where.reshape(height, width).astype(np.uint8), palette
+    palette = np.clip(np.rint(grid.T @ np.linalg.inv(_TO_YCC.astype(np.float64)).T), 0, 255).astype(np.uint8)
+    return place[meant[codes]].reshape(height, width), palette
 
 
 def ladder(pixels: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrotui.config import load_settings, parse_size, places
 from astrotui.errors import FrameError, OutputError
@@ -20,11 +21,14 @@ from astrotui.rendering.looks import DEFAULT_LOOK, orient
 from astrotui.rendering.render import RenderInfo, render_image
 from astrotui.rendering.source import Known, PictureSource
 
+Pixels = NDArray[np.uint8]
 MOST_BYTES = 30_000
 SIZE = 480
 SESSION_TARGET = 0.2
 VERSION = 1  # of the code that makes previews; part of their names
 _LOOKED_AT = 7
+# How much the sky is blurred (sigma in pixels), and how many steps of the colour ladder are tried with it.
+_EFFORTS = ((0.0, 1), (1.0, 3), (2.0, 7))
 _PRUNE_EVERY = 64  # writes between two looks at the size of the cache
 
 
@@ -101,27 +105,41 @@ def preview_png(
     return data
 
 
-def _smallest(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], most: int) -> bytes:
+def _smallest(pixels: Pixels, most: int) -> bytes:
+    """The best of ever smoother and coarser versions that fits; the coarsest if none does."""
+    data = b""
+    for blur, tries in _EFFORTS:
+        for indices, palette in islice(ladder(_calmed(pixels, blur)), tries):
+            data = _palette_png(indices, palette)
+            if len(data) <= most:
+                return data
+    return data
+
+
+def _calmed(pixels: Pixels, blur: float) -> Pixels:
+    """Pixels as (h, w, 3), the noise of the sky blurred away; stars stay sharp. Nothing is done for `blur` 0."""
+    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    if blur == 0:
+        return rgb
     from PIL import Image, ImageFilter
 
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    calm = np.asarray(image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(2)))
-    difference = np.abs(pixels.astype(np.int16) - calm)
-    if difference.ndim == 3:
-        difference = difference.mean(axis=2, keepdims=True)  # noise of one colour alone is no star
+    image = Image.fromarray(np.ascontiguousarray(pixels)).filter(ImageFilter.MedianFilter(3))
+    calm = np.asarray(image.filter(ImageFilter.GaussianBlur(blur))).reshape(*pixels.shape[:2], -1)
+    difference = np.abs(rgb.astype(np.int16) - calm).mean(
+        axis=2, keepdims=True
+    )  # one colour alone is no star
     near = difference < max(3.0, 3.5 * 1.4826 * float(np.median(difference)))
-    calmed = np.where(near, calm, pixels)
-    rgb = calmed if calmed.ndim == 3 else np.repeat(calmed[:, :, np.newaxis], 3, axis=2)
-    data = b""
-    for indices, palette in islice(ladder(rgb), 7):
-        reduced = Image.fromarray(indices, "P")
-        reduced.putpalette(palette.tobytes())
-        buffer = io.BytesIO()
-        reduced.save(buffer, "PNG", compress_level=7)
-        data = buffer.getvalue()
-        if len(data) <= most:
-            break
-    return data
+    return np.where(near, calm, rgb).astype(np.uint8)
+
+
+def _palette_png(indices: Pixels, palette: Pixels) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(indices)
+    image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=7)
+    return buffer.getvalue()
 
 
 def frame_preview(
