@@ -1,0 +1,144 @@
+"""`index`, `sessions`, `frames`, `set`, `darks`, `accept`, `reject`, `undo`, `redo` from the shell."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+SESSION_KEYS = (
+    "id path device camera target date night exposure_s gain binning filter temperature_c width height cfa lights accepted "
+    "rejected undecided unmeasured integration_s dark warnings"
+).split()
+FRAME_KEYS = (
+    "id path sequence date exposure_s gain temperature_c status reasons score stars fwhm_px hfr_px eccentricity "
+    "background_adu noise_adu transparency streak dx_px dy_px rotation_deg"
+).split()
+DARK_KEYS = "id path exposure_s gain binning temperature_c frames grade distance reasons chosen".split()
+
+
+def test_json_keeps_its_keys(run: Run, samples: Path) -> None:
+    counts = run("index", samples, "--json")
+    assert counts.code == 0 and counts.json["frames"] == 62 and counts.err == ""
+    sessions = run("sessions", "--json").json
+    assert len(sessions) == 3 and all(key in sessions[0] for key in SESSION_KEYS)
+    m42 = run("sessions", "target:m42", "--json").json[0]
+    assert m42["date"].startswith("2025-01-25T") and m42["dark"]["grade"] == "exact"
+    frames = run("frames", str(m42["id"]), "--json").json
+    assert len(frames) == 16 and all(key in frames[0] for key in FRAME_KEYS)
+    assert (
+        Path(frames[0]["path"]).is_file()
+        and frames[0]["score"] is None
+        and frames[0]["status"] == "undecided"
+    )
+    darks = run("darks", str(m42["id"]), "--json").json
+    assert all(key in darks[0] for key in DARK_KEYS)
+    assert [d["chosen"] for d in darks] == [True, False, False, False]
+    assert [d["grade"] for d in darks] == ["exact", "near", "refused", "refused"]
+    assert len(run("darks", "--json").json) == 6
+
+
+def test_sessions_by_id_folder_and_query(run: Run, samples: Path) -> None:
+    run("index", samples)
+    by_folder = run("frames", samples / "DWARF_II", "--json").json
+    by_query = run("frames", "target:m42", "--json").json
+    by_id = run("frames", str(by_query[0]["session_id"]), "--json").json
+    assert by_folder == by_query == by_id
+    assert run("frames", "999").code == 1
+    assert "no session 999" in run("frames", "999").err
+    assert run("frames", "target:pluto").code == 1
+    assert run("sessions", "target:pluto", "--json").json == []
+
+
+def test_deciding_by_query_and_taking_it_back(run: Run, samples: Path) -> None:
+    run("index", samples)
+    assert run("reject", "m42", "sequence:<6", "--json").json["changed"] == 2
+    assert len(run("frames", "m42", "status:rejected", "--json").json) == 2
+    assert run("accept", "m42", "sequence:0", "--json").json["changed"] == 1
+    assert run("undo", "--json").json["steps"] == 1
+    assert run("undo", "5", "--json").json["changed"] == 2
+    assert run("frames", "m42", "status:rejected", "--json").json == []
+    assert run("redo", "2", "--json").json["steps"] == 2
+    assert [f["status"] for f in run("frames", "m42", "sequence:<6", "--json").json] == [
+        "accepted",
+        "rejected",
+    ]
+    nothing = run("reject", "m42", "score:>200")
+    assert nothing.code == 1 and "no frame matches" in nothing.err
+
+
+def test_queries_with_minus_and_sort(run: Run, samples: Path) -> None:
+    run("index", samples)
+    frames = run("frames", "m45", "-status:rejected", "date-", "--json").json
+    assert len(frames) == 3 and frames == sorted(frames, key=lambda f: f["date"], reverse=True)
+
+
+def test_listing_for_other_programs(run: Run, samples: Path) -> None:
+    run("index", samples)
+    table = run("frames", "m45", "--csv").out.splitlines()
+    assert len(table) == 5 and table[0].startswith("id,path")
+    assert run("frames", "m45").out.count("\n") == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["sessions", "colour:red"], 2, "no field 'colour'"),
+        (["sessions", "--jsno"], 2, "no such option"),
+        (["index"], 2, "name a folder"),
+        (["index", "/nowhere/at/all"], 1, "no such folder"),
+        (["sesions"], 2, "did you mean 'sessions'"),
+        (["undo"], 1, "nothing to undo"),
+        (["accept", "1"], 2, "say which frames"),
+        (["set", "1"], 2, "nothing to set"),
+        (["help", "nothing"], 2, "no help on"),
+        (["jobs", "show"], 2, "needs the id"),
+        (["jobs", "show", "7"], 1, "no job 7"),
+        (["stack"], 2, "name a session"),
+        (["render", "/nowhere.fits", "-o", "x.png"], 1, "/nowhere.fits"),
+        (["cull", "1", "--preset", "brutal"], 2, "brutal"),
+    ],
+)
+def test_one_clear_line(run: Run, words: list[str], code: int, message: str) -> None:
+    ran = run(*words)
+    assert ran.code == code and message in ran.err
+    assert ran.out == "" and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+def test_control_sequences_never_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    from tests.library.conftest import _write
+
+    _write(tmp_path / "root" / "evil\x1b[31m.fits", OBJECT="M 1")
+    ran = run("index", tmp_path / "root")
+    listed = run("frames", str(tmp_path / "root"))
+    assert ran.code == 0 and listed.code == 0
+    assert "\x1b" not in ran.out + ran.err + listed.out + listed.err
+
+
+def test_set_pins_and_notes(run: Run, samples: Path) -> None:
+    run("index", samples)
+    near = next(d for d in run("darks", "m42", "--json").json if d["grade"] == "near")
+    assert run("set", "m42", "--dark", str(near["id"]), "--note", "test", "--tag", "keep").code == 0
+    session = run("sessions", "tag:keep", "--json").json[0]
+    assert session["dark"] == {"id": near["id"], "grade": "near"} and session["note"] == "test"
+    run("set", "m42", "--dark", "none")
+    assert run("sessions", "m42", "--json").json[0]["dark"] is None
+    run("set", "m42", "--dark", "auto")
+    assert run("sessions", "m42", "--json").json[0]["dark"]["grade"] == "exact"
+
+
+def test_help_and_doctor(run: Run, samples: Path) -> None:
+    assert "stack" in run("help").out
+    assert "--reject" in run("help", "stack").out
+    assert "rejection" in run("help", "stacking").out.lower()
+    run("index", samples)
+    facts = run("doctor", "--json").json
+    assert facts["catalog"]["integrity"] == "ok"
+
+
+def test_exposure_rules(run: Run) -> None:
+    found = run("exposure", "--focal", "4.71", "--crop", "5.35", "--json").json
+    assert found["rule_500_s"] == pytest.approx(19.84, abs=0.005)
+    full = run("exposure", "--focal", "24", "--aperture", "2.8", "--pitch", "4.3", "--json").json
+    assert full["npf_simple_s"] == pytest.approx((35 * 2.8 + 30 * 4.3) / 24)
+    assert full["npf_s"] == pytest.approx((16.9 * 2.8 + 2.4 + 13.7 * 4.3) / 24)
