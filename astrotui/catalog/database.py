@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session as DbSession
 from astrotui.catalog import migrate
 from astrotui.catalog.connection import connect, explain, translated
 from astrotui.catalog.prepare import prepare
+from astrotui.catalog.turns import turn
 from astrotui.errors import CatalogError
 
 # Statements that begin a transaction, by its kind. A write takes its lock at once: a transaction that reads
@@ -86,7 +87,8 @@ class Catalog:
         """
         if getattr(self._local, "writing", False):
             raise RuntimeError("this thread already writes to the catalogue and would wait for itself")
-        with translated(self.path), self._session("durable" if durable else "quick") as session:
+        kind = "durable" if durable else "quick"
+        with translated(self.path), turn(self.path), self._session(kind) as session:
             session.connection()  # takes the lock now
             self._local.writing = True
             try:

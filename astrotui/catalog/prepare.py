@@ -10,6 +10,7 @@ from pathlib import Path
 from astrotui.catalog import migrate
 from astrotui.catalog.connection import connect, translated
 from astrotui.catalog.mounts import file_system, is_network
+from astrotui.catalog.turns import lock_file, open_lock
 from astrotui.errors import CatalogError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
@@ -142,14 +143,13 @@ def _make_folder(folder: Path) -> None:
 def _alone(path: Path) -> Iterator[None]:
     """Hold the lock under which one process at a time makes or upgrades the catalogue.
 
-    The lock ends with its holder. The file stays: removing it would let two processes lock two files.
+    The lock ends with its holder.
     """
-    lock = path.with_name(f"{path.name}.lock")
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = open_lock(path)
     except OSError as error:
         raise CatalogError(
-            f"{lock}: cannot be written: {error.strerror}; name another catalogue with --catalog"
+            f"{lock_file(path)}: cannot be written: {error.strerror}; name another catalogue with --catalog"
         ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
