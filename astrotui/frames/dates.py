@@ -64,10 +64,11 @@ def night_of(
 
     Local time comes, in this order, from DATE-LOC beside DATE-OBS, from the local stamp in the file's name,
     from that of a session's folder, from the longitude of the site (used here and kept nowhere), else it is
-    taken as UTC. Without a date in the header the stamps alone decide.
+    taken as UTC. Without DATE-OBS the local times alone decide.
     """
     if start is None or written is None:
-        local = file_facts.local_time or folder_facts.local_time
+        said = timestamp(header.text("DATE-LOC") or "")
+        local = said.replace(tzinfo=None) if said else file_facts.local_time or folder_facts.local_time
         return _noon_before(local) if local else None
     hours = _offset_hours(header, written, exposure_s or 0.0, file_facts, folder_facts)
     return _noon_before(start.replace(tzinfo=None) + timedelta(hours=hours))

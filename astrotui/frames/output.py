@@ -241,4 +241,4 @@ def _safe(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
-    return _ascii(value)
+    return None if type(value).__name__ == "Undefined" else _ascii(value)  # astropy's own word for None

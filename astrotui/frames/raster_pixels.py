@@ -1,4 +1,4 @@
-"""Pixels of TIFF, PNG and camera raw files: rows of a plain TIFF by `pread`, others decoded once."""
+"""Pixels of TIFF and PNG files, and of what is decoded whole: rows of a plain TIFF by `pread`."""
 
 import struct
 import threading
@@ -11,11 +11,10 @@ from typing import Any, Self
 import numpy as np
 
 from astrotui.errors import FrameError
-from astrotui.frames.mosaic import PATTERNS
-from astrotui.frames.names import FileFormat, raw_supported
+from astrotui.frames.names import FileFormat
 from astrotui.frames.pixels import MAX_DECODED_PIXELS, FrameReader, Pixels, check_band
 from astrotui.frames.sources import FdSource, RegularFile, open_regular
-from astrotui.frames.values import Value, rounded
+from astrotui.frames.values import clean
 
 _TAGS = (
     "Make",
@@ -39,8 +38,10 @@ def open_raster(path: Path | str, kind: FileFormat) -> FrameReader:
     if kind is FileFormat.PNG:
         width, height = _png_size(path)
         return _DecodedReader(path, (1, height, width), np.dtype(np.uint16), _decode_png)
+    from astrotui.frames.raw_pixels import decode_raw, raw_layout
+
     raw = raw_layout(path)
-    return _DecodedReader(path, (1, raw.height, raw.width), np.dtype(np.uint16), _decode_raw)
+    return _DecodedReader(path, (1, raw.height, raw.width), np.dtype(np.uint16), decode_raw)
 
 
 class _RasterReader:
@@ -151,7 +152,7 @@ def tiff_layout(path: Path | str) -> TiffLayout:
     except (FrameError, MemoryError):
         raise
     except Exception as error:  # tifffile meets whatever a damaged file holds
-        raise FrameError(path, f"not a usable TIFF: {_one_line(error)}") from error
+        raise FrameError(path, f"not a usable TIFF: {one_line(error)}") from error
 
 
 def _layout(path: Path | str, page: Any, size: int, byteorder: str) -> TiffLayout:
@@ -252,7 +253,7 @@ def decode_tiff(path: Path) -> Pixels:
         raise
     except Exception as error:
         if "imagecodecs" not in str(error) or (layout.bits != 8 and layout.samples != 1):
-            raise FrameError(path, f"the pixels cannot be decoded: {_one_line(error)}") from error
+            raise FrameError(path, f"the pixels cannot be decoded: {one_line(error)}") from error
         image = _pillow(path)
     image = image.reshape([n for n in image.shape if n != 1] if image.ndim > 3 else image.shape)
     if image.ndim == 3:
@@ -273,7 +274,7 @@ def _pillow(path: Path) -> Pixels:
     except MemoryError:
         raise
     except Exception as error:
-        raise FrameError(path, f"the pixels cannot be decoded: {_one_line(error)}") from error
+        raise FrameError(path, f"the pixels cannot be decoded: {one_line(error)}") from error
 
 
 def _png_size(path: Path | str) -> tuple[int, int]:
@@ -290,108 +291,12 @@ def _decode_png(path: Path) -> Pixels:
     return _pillow(path).astype(np.uint16)
 
 
-@dataclass(frozen=True, slots=True)
-class RawLayout:
-    """What LibRaw tells of a camera raw file.
-
-    Attributes
-    ----------
-    width, height : of the visible part of the sensor
-    pattern : Bayer pattern at its first pixel, None for mono and other mosaics
-    white : level of saturation, the black level included
-    words : FITS keywords
-    """
-
-    width: int
-    height: int
-    pattern: str | None
-    white: float
-    words: dict[str, Value]
-
-
-def raw_layout(path: Path | str) -> RawLayout:
-    """Size, pattern and levels of a camera raw file.
-
-    Raises
-    ------
-    FrameError
-        The `raw` extra is missing or LibRaw cannot use the file.
-    """
-    with _raw(path) as raw:
-        sizes = raw.sizes
-        width, height = int(sizes.width), int(sizes.height)
-        if width <= 0 or height <= 0 or width * height > MAX_DECODED_PIXELS:
-            raise FrameError(path, f"the header claims {width} x {height} pixels")
-        if raw.raw_image_visible is None or raw.raw_image_visible.ndim != 2:
-            raise FrameError(path, "the raw file holds no plain mosaic")
-        words: dict[str, Value] = {}
-        other = getattr(raw, "other", None)
-        if other is not None and other.shutter > 0:
-            words["EXPTIME"] = rounded(float(other.shutter), 6)
-        if other is not None and other.iso_speed > 0:
-            words["ISOSPEED"] = float(other.iso_speed)
-        levels = _black(raw)
-        white = float(raw.white_level or 65535) - (max(levels) - min(levels))
-        return RawLayout(width, height, _raw_pattern(raw), white, words)
-
-
-def _raw_pattern(raw: Any) -> str | None:
-    table = raw.raw_pattern
-    if table is None or table.shape != (2, 2):
-        return None
-    letters = raw.color_desc.decode("ascii", "replace")
-    word = "".join(letters[int(i)] if int(i) < len(letters) else "?" for i in table.ravel())
-    return word if word in PATTERNS else None
-
-
-def _black(raw: Any) -> list[int]:
-    return [int(level) for level in raw.black_level_per_channel] or [0]
-
-
-def _decode_raw(path: Path) -> Pixels:
-    """The visible mosaic with each color's black level moved to the lowest of them.
-
-    A constant black level is left in, as in every other raw frame: darks and bias have it too and take it
-    off. Only the difference between the colors' levels, which a plain mosaic cannot express, is removed.
-    """
-    with _raw(path) as raw:
-        mosaic = np.array(raw.raw_image_visible, dtype=np.uint16)
-        levels = np.array(_black(raw), dtype=np.int64)
-        if np.ptp(levels):
-            extra = (levels - levels.min())[np.asarray(raw.raw_colors_visible)]
-            mosaic = np.maximum(mosaic.astype(np.int64) - extra, 0).astype(np.uint16)
-        return mosaic
-
-
-class _raw:  # noqa: N801 - used like a function
-    """An open raw file; LibRaw's errors become FrameErrors."""
-
-    def __init__(self, path: Path | str) -> None:
-        self._path = path
-        self._raw: Any = None
-
-    def __enter__(self) -> Any:
-        if not raw_supported():
-            raise FrameError(self._path, "camera raw files need the raw extra: pip install 'astrotui[raw]'")
-        import rawpy
-
-        open_regular(self._path).close()
-        try:
-            self._raw = rawpy.imread(str(self._path))
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise FrameError(self._path, f"not a usable camera raw file: {_one_line(error)}") from error
-        return self._raw
-
-    def __exit__(self, *_: object) -> None:
-        if self._raw is not None:
-            self._raw.close()
-
-
-def _one_line(error: Exception) -> str:
-    from astrotui.frames.values import clean
-
+def one_line(error: Exception) -> str:
+    """What a decoder's error says, as one clean line."""
     if isinstance(error, struct.error):
         return "the file is damaged"
-    return clean(error, 120) or type(error).__name__
+    said = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
+    return (
+        clean(said.decode("ascii", "replace") if isinstance(said, bytes) else said, 120)
+        or type(error).__name__
+    )

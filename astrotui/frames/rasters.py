@@ -174,7 +174,7 @@ def read_png_header(path: Path, source: FdSource) -> tuple[tuple[int, int], int,
 
 
 def _read_raw(path: Path) -> Stored:
-    from astrotui.frames.raster_pixels import raw_layout
+    from astrotui.frames.raw_pixels import raw_layout
 
     digest = _digest_of(path)
     layout = raw_layout(path)
