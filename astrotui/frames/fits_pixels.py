@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from astrotui.errors import FrameError
+from astrotui.frames.bands import MAX_DECODED_PIXELS, FrameReader, Pixels, check_band
 from astrotui.frames.headers import BLOCK, FitsImage, read_fits
-from astrotui.frames.pixels import MAX_DECODED_PIXELS, FrameReader, Pixels, check_band
 from astrotui.frames.sources import FdSource, RegularFile, open_regular
 
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}

@@ -1,61 +1,18 @@
 """Opens a frame's pixels and reads bands of rows from them, whatever the format."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.errors import FrameError
+from astrotui.frames.bands import MAX_DECODED_PIXELS, FrameReader
+from astrotui.frames.fits_pixels import open_fits
 from astrotui.frames.names import FileFormat, file_format
+from astrotui.frames.raster_pixels import open_png, open_tiff
+from astrotui.frames.raw_pixels import open_raw
 
-Pixels = NDArray[Any]  # uint16 or float32
-MAX_DECODED_PIXELS = 2**28  # of formats that are decoded whole: 1 GiB as float32
-
-
-class FrameReader(Protocol):
-    """Pixels of one frame; a context manager, safe to share between threads.
-
-    Attributes
-    ----------
-    path : the file
-    width, height : pixels
-    planes : 1 for mono and mosaics, 3 for color
-    dtype : of what `read` gives, uint16 or float32
-    """
-
-    path: Path
-    width: int
-    height: int
-    planes: int
-    dtype: np.dtype[Any]
-
-    def read(self, y0: int, y1: int, x0: int = 0, x1: int | None = None) -> Pixels:
-        """Rows `y0` to `y1` and columns `x0` to `x1` (both ends excluded).
-
-        Returns
-        -------
-        A new, writable, C-contiguous array of shape (y1 - y0, x1 - x0), or (3, y1 - y0, x1 - x0) for color.
-        uint16 for 16-bit FITS with BZERO 32768 and for 8- and 16-bit TIFF, PNG and camera raw; else float32
-        of physical values, missing integers NaN. Wider samples lose what float32 cannot hold.
-
-        Raises
-        ------
-        FrameError
-            The file is gone, truncated or damaged.
-        ValueError
-            The band lies outside the image.
-        """
-
-    def close(self) -> None:
-        """Give the file back; a second call does nothing."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+__all__ = ["FrameReader", "open_frame", "read_image"]
 
 
 def open_frame(path: Path | str, hdu: int = 0) -> FrameReader:
@@ -74,14 +31,14 @@ def open_frame(path: Path | str, hdu: int = 0) -> FrameReader:
     """
     found = file_format(Path(path).name)
     if found is FileFormat.FITS:
-        from astrotui.frames.fits_pixels import open_fits
-
         return open_fits(path, hdu)
-    if found is None:
-        raise FrameError(path, "not a format that holds frames")
-    from astrotui.frames.raster_pixels import open_raster
-
-    return open_raster(path, found)
+    if found is FileFormat.TIFF:
+        return open_tiff(path)
+    if found is FileFormat.PNG:
+        return open_png(path)
+    if found is FileFormat.RAW:
+        return open_raw(path)
+    raise FrameError(path, "not a format that holds frames")
 
 
 def read_image(path: Path | str, hdu: int = 0) -> NDArray[np.float32]:
@@ -96,17 +53,3 @@ def read_image(path: Path | str, hdu: int = 0) -> NDArray[np.float32]:
         if frame.width * frame.height * frame.planes > MAX_DECODED_PIXELS:
             raise FrameError(path, f"{frame.width} x {frame.height} pixels are too many to read at once")
         return frame.read(0, frame.height).astype(np.float32, copy=False)
-
-
-def check_band(reader: FrameReader, y0: int, y1: int, x0: int, x1: int | None) -> int:
-    """The end column of a band.
-
-    Raises
-    ------
-    ValueError
-        The band lies outside the image.
-    """
-    end = reader.width if x1 is None else x1
-    if not (0 <= y0 <= y1 <= reader.height and 0 <= x0 <= end <= reader.width):
-        raise ValueError(f"rows {y0}:{y1}, columns {x0}:{end} of {reader.width} x {reader.height} pixels")
-    return end

@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from astrotui.errors import FrameError
-from astrotui.frames.names import FileFormat
-from astrotui.frames.pixels import MAX_DECODED_PIXELS, FrameReader, Pixels, check_band
+from astrotui.frames.bands import MAX_DECODED_PIXELS, FrameReader, Pixels, check_band
+from astrotui.frames.png import read_png_header
 from astrotui.frames.sources import FdSource, RegularFile, open_regular
 from astrotui.frames.values import clean
 
@@ -28,20 +28,18 @@ _TAGS = (
 )
 
 
-def open_raster(path: Path | str, kind: FileFormat) -> FrameReader:
-    """Open a TIFF, PNG or camera raw file; see `astrotui.frames.pixels.open_frame`."""
-    if kind is FileFormat.TIFF:
-        layout = tiff_layout(path)
-        if layout.offset is not None:
-            return _PlainTiffReader(path, layout)
-        return _DecodedReader(path, (layout.planes, layout.height, layout.width), layout.dtype, decode_tiff)
-    if kind is FileFormat.PNG:
-        width, height = _png_size(path)
-        return _DecodedReader(path, (1, height, width), np.dtype(np.uint16), _decode_png)
-    from astrotui.frames.raw_pixels import decode_raw, raw_layout
+def open_tiff(path: Path | str) -> FrameReader:
+    """Open a TIFF; see `astrotui.frames.pixels.open_frame`."""
+    layout = tiff_layout(path)
+    if layout.offset is not None:
+        return _PlainTiffReader(path, layout)
+    return DecodedReader(path, (layout.planes, layout.height, layout.width), layout.dtype, decode_tiff)
 
-    raw = raw_layout(path)
-    return _DecodedReader(path, (1, raw.height, raw.width), np.dtype(np.uint16), decode_raw)
+
+def open_png(path: Path | str) -> FrameReader:
+    """Open a 16-bit mono PNG; see `astrotui.frames.pixels.open_frame`."""
+    width, height = _png_size(path)
+    return DecodedReader(path, (1, height, width), np.dtype(np.uint16), _decode_png)
 
 
 class _RasterReader:
@@ -64,7 +62,7 @@ class _RasterReader:
         """Give the file back; a second call does nothing."""
 
 
-class _DecodedReader(_RasterReader):
+class DecodedReader(_RasterReader):
     """A file that is decoded as a whole, when its first band is read."""
 
     def __init__(
@@ -278,8 +276,6 @@ def _pillow(path: Path) -> Pixels:
 
 
 def _png_size(path: Path | str) -> tuple[int, int]:
-    from astrotui.frames.rasters import read_png_header
-
     with open_regular(path) as file:
         size, bits, color, _ = read_png_header(Path(path), FdSource(file))
     if bits != 16 or color != 0:

@@ -1,7 +1,6 @@
 """What TIFF, PNG and camera raw files tell of themselves, under FITS keywords."""
 
 import hashlib
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from astrotui.frames.raster_pixels import TiffLayout
 
 _DIGEST_BYTES = 64 * 1024
-_PNG_CHUNKS = 64
 _GAMMA = "probably gamma-encoded, not linear: "
 
 
@@ -122,6 +120,8 @@ def _rational(value: Any) -> float | None:
 
 
 def _read_png(path: Path) -> Stored:
+    from astrotui.frames.png import read_png_header
+
     with open_regular(path) as file:
         size, bits, color, words = read_png_header(path, FdSource(file))
         digest = _digest(file)
@@ -140,37 +140,6 @@ def _read_png(path: Path) -> Stored:
         digest=digest,
         full_scale_adu=65535.0,
     )
-
-
-def read_png_header(path: Path, source: FdSource) -> tuple[tuple[int, int], int, int, dict[str, Value]]:
-    """(width, height), bits a sample, color type and text of a PNG, from the chunks before its pixels.
-
-    Raises
-    ------
-    FrameError
-        The file is not PNG or claims an absurd size.
-    """
-    from astrotui.frames.pixels import MAX_DECODED_PIXELS
-
-    start = source.read(0, 33)
-    if len(start) < 33 or not start.startswith(b"\x89PNG\r\n\x1a\n") or start[12:16] != b"IHDR":
-        raise FrameError(path, "the file is empty" if not start else "not a PNG file")
-    width, height, bits, color = struct.unpack(">IIBB", start[16:26])
-    if width == 0 or height == 0 or width * height > MAX_DECODED_PIXELS:
-        raise FrameError(path, f"the header claims {width} x {height} pixels")
-    words: dict[str, Value] = {}
-    at = 33
-    for _ in range(_PNG_CHUNKS):
-        head = source.read(at, 8)
-        if len(head) < 8 or head[4:] == b"IDAT":
-            break
-        length = int.from_bytes(head[:4], "big")
-        if head[4:] == b"tEXt" and length < 4096:
-            key, _, text = source.read(at + 8, length).partition(b"\0")
-            if key == b"Software":
-                words["SWCREATE"] = clean(text.decode("latin-1"), 80)
-        at += 12 + length
-    return (width, height), bits, color, words
 
 
 def _read_raw(path: Path) -> Stored:

@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 
 from astrotui.errors import FrameError
+from astrotui.frames.bands import MAX_DECODED_PIXELS, FrameReader, Pixels
 from astrotui.frames.mosaic import PATTERNS
 from astrotui.frames.names import raw_supported
-from astrotui.frames.pixels import MAX_DECODED_PIXELS, Pixels
-from astrotui.frames.raster_pixels import one_line
+from astrotui.frames.raster_pixels import DecodedReader, one_line
 from astrotui.frames.sources import open_regular
 from astrotui.frames.values import Value, rounded
+
+
+def open_raw(path: Path | str) -> FrameReader:
+    """Open a camera raw file; see `astrotui.frames.pixels.open_frame`."""
+    layout = raw_layout(path)
+    return DecodedReader(path, (1, layout.height, layout.width), np.dtype(np.uint16), decode_raw)
 
 
 @dataclass(frozen=True, slots=True)
