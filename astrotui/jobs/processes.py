@@ -31,7 +31,7 @@ def end_strays(catalog: Path, job_id: int, last_attempt: int, patience_s: float 
     Returns the number of processes that were found. Where the system does not show the environment of
     processes, none is found, and the pipe to the supervisor alone has to end them.
     """
-    found = list(_marked(catalog, job_id, last_attempt))
+    found = list(marked(catalog, job_id, last_attempt))
     deadline = time.monotonic() + patience_s
     for _pid, handle in found:
         try:
@@ -44,7 +44,7 @@ def end_strays(catalog: Path, job_id: int, last_attempt: int, patience_s: float 
     return len(found)
 
 
-def _marked(catalog: Path, job_id: int, last_attempt: int) -> Iterator[tuple[int, int]]:
+def marked(catalog: Path, job_id: int, last_attempt: int) -> Iterator[tuple[int, int]]:
     """Process id and handle of each living process that is marked as work on the job."""
     if not hasattr(os, "pidfd_open") or not _PROC.is_dir():
         return

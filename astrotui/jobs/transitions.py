@@ -70,9 +70,8 @@ def after_death(db: DbSession, catalog: Path, job: Job, reason: str) -> None:
         settle(db, job, "cancelled")
     elif job.deaths >= MAX_DEATHS:
         remove_parts(job)
-        settle(
-            db, job, "failed", f"ended {job.deaths} times without finishing a stage; the last time: {reason}"
-        )
+        often = f"ended {job.deaths} times in a row without finishing a stage"
+        settle(db, job, "failed", f"{often}; the last time: {reason}")
     else:
         give_back(job, reason)
 
