@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from astrotui.imaging.background import measure_tiles
 from astrotui.imaging.stretch import robust_statistics, sample_pixels
 from astrotui.imaging.types import Float32Array, Float64Array
 
@@ -72,7 +73,7 @@ def balance_color(
         return ColorBalance(
             skipped=f"the filter {filter_name} passes lines only: there is no white to balance on"
         )
-    sky = np.array([robust_statistics(sample_pixels(channel))[0] for channel in image])
+    sky = _sky(image)
     if mode == "neutral":
         return _balance(np.ones(3), sky, 0, None)
     fluxes = _star_fluxes(image, saturation)
@@ -85,6 +86,17 @@ def balance_color(
             np.ones(3), sky, 0, "the stars' mean color is not believable; the sky alone was made neutral"
         )
     return _balance(scale, sky, len(fluxes), None)
+
+
+def _sky(image: Float32Array) -> Float64Array:
+    """The sky's level in each channel, from the darkest quarter of the tiles: a nebula must not tint what is gray."""
+    level = measure_tiles(image).level
+    brightness = level.mean(axis=0)
+    known = np.isfinite(brightness)
+    if not known.any():
+        return np.array([robust_statistics(sample_pixels(channel))[0] for channel in image])
+    darker = known & (brightness <= np.quantile(brightness[known], 0.25))
+    return cast(Float64Array, np.median(level[:, darker], axis=1))
 
 
 def _balance(scale: Float64Array, sky: Float64Array, stars: int, skipped: str | None) -> ColorBalance:

@@ -183,7 +183,8 @@ class Gallery:
         known = Known(request.cfa_phase, request.full_scale_adu, request.hdu)
         paths = [Path(p) for p in request.session_paths]
         return self._stretches.get(
-            ("session", request.session), lambda: _kept_stretch(request.session, paths, known)
+            ("session", request.session, request.session_paths, known),
+            lambda: _kept_stretch(request.session, paths, known),
         )
 
     def _developed(
@@ -292,7 +293,9 @@ def _statistics(
 
 def _kept_stretch(session: str, paths: list[Path], known: Known) -> StretchParameters:
     """The session's stretch from the cache folder, or found now and kept there."""
-    name = hashlib.sha256(f"{previews.VERSION}|{session}|{previews.SESSION_TARGET}".encode()).hexdigest()[:40]
+    name = hashlib.sha256(
+        f"{previews.VERSION}|{session}|{paths}|{known}|{previews.SESSION_TARGET}".encode()
+    ).hexdigest()[:40]
     place = places().previews / "stretches" / f"{name}.json"
     try:
         return StretchParameters.from_dict(json.loads(place.read_text(encoding="utf-8")))

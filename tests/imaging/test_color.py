@@ -35,6 +35,16 @@ def test_stars_become_white_and_the_sky_gray() -> None:
     assert np.median(shown) == pytest.approx(850, abs=2)
 
 
+def test_a_nebula_does_not_tint_the_sky() -> None:
+    image = field((0.5, 1.0, 0.7))
+    y, x = np.mgrid[:300, :400]
+    nebula = 400 * np.exp(-((x - 220) ** 2 + (y - 150) ** 2) / (2 * 60**2))
+    image[0] += nebula  # red, over most of the picture
+    shown = balance_color(image, saturation=65535).apply(image)
+    corners = np.concatenate([shown[:, :40, :60], shown[:, -40:, :60]], axis=1)
+    assert np.ptp(np.median(corners, axis=(1, 2))) < 10  # the median of all of it would leave 60
+
+
 def test_saturated_stars_do_not_count() -> None:
     image = np.minimum(field((0.5, 1.0, 0.7)), 4095)
     balance = balance_color(image, saturation=4095)
