@@ -15,8 +15,9 @@ def calibrate_rows(
     raw_y: int,
     raw_x: int,
     dark: Any,
+    dark_y: int,
     flat_inverse: Any,
-    master_y: int,
+    flat_y: int,
     master_x: int,
     rows: int,
     columns: int,
@@ -29,13 +30,13 @@ def calibrate_rows(
     Parameters
     ----------
     raw : uint16 or float32 (h, w), read from (raw_y, raw_x) on
-    dark, flat_inverse : float32 (h, w), read from (master_y, master_x) on
+    dark, flat_inverse : float32 (h, w), read from their own row and column `master_x` on
     out : float32, flat, written from `first` on with rows `stride` apart
     """
     for y in range(rows):
         source = raw[raw_y + y, raw_x:]
-        subtract = dark[master_y + y, master_x:]
-        multiply = flat_inverse[master_y + y, master_x:]
+        subtract = dark[dark_y + y, master_x:]
+        multiply = flat_inverse[flat_y + y, master_x:]
         target = out[first + y * stride :]
         for x in range(columns):
             v = (np.float32(source[x]) - subtract[x]) * multiply[x]

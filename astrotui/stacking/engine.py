@@ -1,0 +1,398 @@
+"""Runs a stack plan: two passes over the raw frames, bands of the result written as they are made, no other file."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrotui.errors import AstrotuiError, PlanError
+from astrotui.frames.output import FitsWriter, check_output
+from astrotui.imaging.combine import check_percentile
+from astrotui.imaging.debayer import BILINEAR, MALVAR, red_phase
+from astrotui.imaging.resample import plan_warp
+from astrotui.imaging.scoring import predicted_noise
+from astrotui.imaging.types import Float64Array
+from astrotui.stacking.bands import BandStack, choose_band_rows, plan_memory
+from astrotui.stacking.calibration import LoadedCalibration, load_calibrations
+from astrotui.stacking.framing import Field, frame_field
+from astrotui.stacking.passone import PassOne, UsedFrame, first_pass
+from astrotui.stacking.persistent import persistent_defects
+from astrotui.stacking.plan import PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.provenance import ResultFacts, result_header
+from astrotui.stacking.result import FrameOutcome, StackResult
+from astrotui.stacking.sources import FrameSources, LostFrameError
+from astrotui.stacking.tiles import BandOutput, FrameTask, combine_rule
+
+__all__ = ["Progress", "choose_band_rows", "run_plan"]
+
+Progress = Callable[[str, int, int], None]
+_T = TypeVar("_T")
+
+_PROBE = (1200, 1600)  # rows and columns at the middle of the result on which it is measured
+_UNDERSHOOT = 3.0  # noise by which a resampled pixel may lie below its neighbors
+# Noise of a pixel after demosaicing and resampling, relative to a raw one: measured on white noise.
+_MOSAIC_GAIN = np.array([0.9, 0.8, 0.9])
+_PLAIN_GAIN = 0.9
+
+
+def run_plan(
+    plan: StackPlan,
+    *,
+    masters: Path,
+    tag: str,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> StackResult:
+    """Run a plan and write its result.
+
+    The same plan gives the same pixels on the same versions and kind of processor, whatever its memory budget,
+    band height or the number of workers. A frame that cannot be used is left out and listed; nothing is left
+    behind when the stack fails or is cancelled.
+
+    Parameters
+    ----------
+    plan : see `astrotui.stacking.plan`; its manifest is not written here
+    masters : folder of the cache of masters
+    tag : names the writer of the part file
+    workers : threads; 0 for as many as there are processors
+    progress : called as progress(stage, done, total) from this thread; may raise to cancel
+
+    Raises
+    ------
+    PlanError
+        No frame is usable, the budget is too small, or the plan asks for what cannot be done.
+    FrameError
+        A calibration frame cannot be used.
+    OutputError
+        The result cannot be written.
+    """
+    began = time.perf_counter()
+    if plan.recipe.drizzle is not None:
+        raise PlanError("drizzle is not built in yet: leave --drizzle out")
+    check_output(Path(plan.output))
+    threads = workers or len(os.sched_getaffinity(0))
+    tell = progress or (lambda stage, done, total: None)
+    run = _Run(plan, masters, tag, threads, tell)
+    with ThreadPoolExecutor(threads, thread_name_prefix="stack") as pool:
+        try:
+            return run.run(pool, began)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(eq=False)
+class _Measured:
+    """What is summed up while bands pass by."""
+
+    area: Field
+    planes: int
+    rejected: int = 0
+    samples: int = 0
+    least: int = np.iinfo(np.uint16).max
+    most: int = 0
+    probe: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.probe = np.full(
+            (min(_PROBE[0], self.area.height), min(_PROBE[1], self.area.width)), np.nan, np.float32
+        )
+
+    def add(self, y: int, band: BandOutput, coverage: NDArray[np.uint16]) -> None:
+        """Take a band into account."""
+        self.rejected += int(band.low.sum(dtype=np.int64)) + int(band.high.sum(dtype=np.int64))
+        self.samples += int(band.found.sum(dtype=np.int64))
+        self.least, self.most = min(self.least, int(coverage.min())), max(self.most, int(coverage.max()))
+        top = (self.area.height - self.probe.shape[0]) // 2
+        left = (self.area.width - self.probe.shape[1]) // 2
+        first, last = max(y, top), min(y + coverage.shape[0], top + self.probe.shape[0])
+        if last > first:
+            green = band.value[1 if self.planes == 3 else 0]
+            self.probe[first - top : last - top] = green[
+                first - y : last - y, left : left + self.probe.shape[1]
+            ]
+
+
+class _Run:
+    """One run of a plan."""
+
+    def __init__(self, plan: StackPlan, masters: Path, tag: str, threads: int, tell: Progress) -> None:
+        self.plan = plan
+        self.masters = masters
+        self.tag = tag
+        self.threads = threads
+        self.tell = tell
+        self.stages: dict[str, float] = {}
+        self.color = bool(plan.cfa) or plan.planes == 3
+        self.planes = 3 if self.color else 1
+
+    def run(self, pool: ThreadPoolExecutor, began: float) -> StackResult:
+        """All stages; see `run_plan`."""
+        plan = self.plan
+        calibrations = self._timed("masters", self._load)
+        lost: dict[int, str] = {}
+        while True:
+            found = self._timed("levels", first_pass, plan, calibrations, pool, self.tell, lost)
+            self._timed("defects", self._find_defects, found, calibrations, pool)
+            try:
+                return self._stack(found, calibrations, pool, began)
+            except LostFrameError as error:
+                lost[error.index] = error.reason  # without it everything is another: begin anew
+
+    def _timed(self, stage: str, work: Callable[..., _T], *arguments: Any) -> _T:
+        start = time.perf_counter()
+        result = work(*arguments)
+        self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - start
+        return result
+
+    def _load(self) -> list[LoadedCalibration]:
+        plan = self.plan
+        return load_calibrations(
+            plan.calibrations,
+            self.masters,
+            width=plan.width,
+            height=plan.height,
+            planes=plan.planes,
+            cfa=plan.cfa,
+            cosmetic=plan.recipe.cosmetic == "auto",
+            workers=self.threads,
+            progress=self.tell,
+        )
+
+    def _find_defects(
+        self, found: PassOne, calibrations: Sequence[LoadedCalibration], pool: ThreadPoolExecutor
+    ) -> None:
+        """Without a dark, defects are what persists in the lights."""
+        if self.plan.recipe.cosmetic != "auto" or self.plan.planes != 1:
+            return
+        for number, loaded in enumerate(calibrations):
+            if "dark" in loaded.names:
+                continue
+            group = [u for u in found.used if self.plan.frames[u.index].calibration == number]
+            frames = [self.plan.frames[u.index] for u in group]
+            defects = persistent_defects(frames, [u.transform for u in group], loaded, pool)
+            if defects is not None:
+                loaded.defects = defects
+
+    def _stack(
+        self,
+        found: PassOne,
+        calibrations: Sequence[LoadedCalibration],
+        pool: ThreadPoolExecutor,
+        began: float,
+    ) -> StackResult:
+        plan, used = self.plan, found.used
+        area = frame_field(plan.recipe.frame, found.outlines, plan.width, plan.height)
+        if plan.recipe.reject == "percentile" and len(used) > 2:
+            try:
+                check_percentile(float(found.sky.min()), float(found.noise.max()))
+            except ValueError as error:
+                raise PlanError(str(error)) from error
+        sky = found.sky if plan.recipe.normalize != "none" else np.mean([u.location for u in used], axis=0)
+        tasks = [self._task(u, calibrations) for u in used]
+        sigma, photon = self._noise(used, calibrations)
+        weights = np.array([u.weight for u in used])
+        rule = combine_rule(plan.recipe, sigma, photon, weights, sky)
+        memory = plan_memory(
+            replace(plan, frames=tuple(plan.frames[u.index] for u in used)),
+            plan.memory_bytes,
+            self.threads,
+            max(2, plan.band_rows),
+            area.width,
+        )
+        raw = len(used) * (memory.band_rows + 96) * plan.width * (6 if plan.planes == 3 else 2)
+        sources = FrameSources([frame.file for frame in plan.frames])
+        facts = ResultFacts(
+            used=tuple(u.index for u in used),
+            planes=self.planes,
+            dx=area.x0,
+            dy=area.y0,
+            normalize=found.normalize,
+            reject=self._rejection(len(used)),
+            masters=tuple(
+                (kind, path.name) for loaded in calibrations for kind, path in loaded.names.items()
+            ),
+        )
+        shape = (area.height, area.width)
+        start = time.perf_counter()
+        writer = FitsWriter(
+            Path(plan.output),
+            (3, *shape) if self.color else shape,
+            result_header(plan, facts, _reference_header(plan)),
+            dict.fromkeys(("COVERAGE", "REJ_LOW", "REJ_HIGH"), (shape, np.uint16)),
+            self.tag,
+        )
+        measured = _Measured(area, self.planes)
+        try:
+            stack = BandStack(area, self.planes, tasks, rule, plan.recipe.resample, sources, memory, raw)
+            for y, band in stack.run(pool):
+                self._write(writer, measured, y, band)
+                self.tell("stacking", y + band.value.shape[1], area.height)
+            self.stages["stacking"] = time.perf_counter() - start
+            noise, fwhm = self._timed("judging", self._judge, measured)
+            fraction = measured.rejected / max(1, measured.samples)
+            cards = [("REJFRAC", fraction, "share of the samples that was rejected")]
+            if noise is not None:
+                cards.append(("NOISE", noise, "[adu] noise of a pixel"))
+            if fwhm is not None:
+                cards.append(("FWHM", fwhm, "[pix] median full width at half maximum of stars"))
+            writer.update_header(cards)
+            self._timed("writing", writer.commit)
+        finally:
+            writer.abort()
+            sources.close()
+        return self._result(found, calibrations, area, measured, noise, fwhm, began)
+
+    def _task(self, used: UsedFrame, calibrations: Sequence[LoadedCalibration]) -> FrameTask:
+        plan, frame = self.plan, self.plan.frames[used.index]
+        superpixel = bool(frame.cfa) and plan.recipe.debayer == "superpixel"
+        transform, width, height = used.transform, frame.width, frame.height
+        phase = (0, 0, -1)
+        if superpixel:  # pixel x of a plane lies at 2 x + 0.5 of the mosaic
+            transform = transform @ np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]])
+            width, height = width // 2, height // 2
+        elif frame.cfa:
+            phase = (*red_phase(frame.cfa), BILINEAR if plan.recipe.debayer == "bilinear" else MALVAR)
+        return FrameTask(
+            source=used.index,
+            warp=plan_warp(transform, width, height, plan.recipe.resample),
+            width=frame.width,
+            height=frame.height,
+            raw_planes=frame.planes,
+            cfa=frame.cfa,
+            phase=phase,
+            superpixel=superpixel,
+            step=2 if frame.cfa else 1,
+            calibration=calibrations[frame.calibration],
+            factor=used.factor.astype(np.float32),
+            offset=used.offset.astype(np.float32),
+            undershoot=_UNDERSHOOT * float(used.noise.max()),
+        )
+
+    def _noise(
+        self, used: Sequence[UsedFrame], calibrations: Sequence[LoadedCalibration]
+    ) -> tuple[Float64Array, Float64Array]:
+        """Noise and photon variance per ADU of normalized, resampled samples, (planes, n)."""
+        gain = _MOSAIC_GAIN if self.plan.cfa else _PLAIN_GAIN
+        sigma, photon = [], []
+        for one in used:
+            loaded = calibrations[self.plan.frames[one.index].calibration]
+            # Sky light makes most of the noise, or else less is known than this assumes, and less is rejected.
+            light = one.location if loaded.pedestal_free else 0.1 * one.location
+            per_adu = one.noise**2 / np.maximum(light, np.maximum(one.noise, 1e-6))
+            sigma.append(one.factor * one.noise * gain)
+            photon.append(one.factor * per_adu * gain**2)
+        return np.stack(sigma, axis=1), np.stack(photon, axis=1)
+
+    def _rejection(self, count: int) -> str:
+        recipe = self.plan.recipe
+        if count <= 2 or recipe.combine == "median":
+            return "none"
+        if recipe.reject != "auto":
+            return recipe.reject
+        return "known noise" if count < 8 else "winsorized"
+
+    def _write(self, writer: FitsWriter, measured: _Measured, y: int, band: BandOutput) -> None:
+        coverage = band.found.min(axis=0)
+        writer.write_rows(None, y, band.value if self.color else band.value[0])
+        writer.write_rows("COVERAGE", y, coverage)
+        writer.write_rows("REJ_LOW", y, band.low.sum(axis=0, dtype=np.uint16))
+        writer.write_rows("REJ_HIGH", y, band.high.sum(axis=0, dtype=np.uint16))
+        measured.add(y, band, coverage)
+
+    def _judge(self, measured: _Measured) -> tuple[float | None, float | None]:
+        """Noise and FWHM of the result's middle."""
+        from astrotui.imaging.quality import measure_frame
+
+        probe = measured.probe
+        if min(probe.shape) < 16 or not np.isfinite(probe).any():
+            return None, None
+        as_color = np.broadcast_to(probe, (3, *probe.shape))  # its pixels are interpolated
+        found = measure_frame(as_color, cfa_phase=None, full_scale_adu=self.plan.full_scale_adu)
+        return found.noise_adu, found.fwhm_px
+
+    def _result(
+        self,
+        found: PassOne,
+        calibrations: Sequence[LoadedCalibration],
+        area: Field,
+        measured: _Measured,
+        noise: float | None,
+        fwhm: float | None,
+        began: float,
+    ) -> StackResult:
+        plan, used = self.plan, found.used
+        green = 1 if self.color else 0
+        names: dict[str, str] = {}
+        for loaded in calibrations:
+            for kind, path in loaded.names.items():
+                names.setdefault(kind, str(path))
+        return StackResult(
+            output=plan.output,
+            manifest=plan.manifest,
+            frames_used=len(used),
+            frames_skipped=(*plan.skipped, *(found.skipped[i] for i in sorted(found.skipped))),
+            reference=plan.frames[plan.reference].file.path,
+            integration_s=float(sum(plan.frames[u.index].exposure_s or 0.0 for u in used)),
+            rejected_fraction=measured.rejected / max(1, measured.samples),
+            noise_adu=noise,
+            fwhm_px=fwhm,
+            width=area.width,
+            height=area.height,
+            planes=self.planes,
+            seconds=time.perf_counter() - began,
+            dark=names.get("dark"),
+            flat=names.get("flat"),
+            bias=names.get("bias"),
+            predicted_noise_adu=predicted_noise(
+                [u.weight for u in used],
+                [u.factor[green] for u in used],
+                [u.noise[green] for u in used],
+            ),
+            coverage_min=measured.least,
+            coverage_max=measured.most,
+            stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
+            warnings=(*plan.warnings, *(w for w in found.warnings if w not in plan.warnings)),
+            frames=_outcomes(plan, found),
+        )
+
+
+def _outcomes(plan: StackPlan, found: PassOne) -> tuple[FrameOutcome, ...]:
+    used = {one.index: one for one in found.used}
+    rows = []
+    for index, frame in enumerate(plan.frames):
+        one = used.get(index)
+        if one is None:
+            reason = found.skipped.get(index, SkippedFrame("", "")).reason
+            rows.append(FrameOutcome(frame.file.path, False, reason))
+            continue
+        rows.append(
+            FrameOutcome(
+                frame.file.path,
+                True,
+                one.note,
+                one.weight,
+                tuple(float(v) for v in one.transform.ravel()),
+                tuple(float(v) for v in one.factor),
+                tuple(float(v) for v in one.offset),
+                one.matched,
+            )
+        )
+    return tuple(rows)
+
+
+def _reference_header(plan: StackPlan) -> dict[str, object]:
+    """The reference's FITS header by key; empty for other formats or when it has gone."""
+    from astrotui.frames.headers import read_fits
+
+    reference: PlanFrame = plan.frames[plan.reference]
+    try:
+        header = read_fits(reference.file.path, reference.file.hdu).header
+    except AstrotuiError:
+        return {}
+    return {key: header.get(key) for key in header.keywords()}

@@ -1,0 +1,394 @@
+"""First pass over the frames of a stack: where each lies, how bright it is, and what it weighs."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrotui.errors import AstrotuiError, FrameError, PlanError
+from astrotui.imaging.normalize import (
+    Level,
+    NormalizationError,
+    frame_normalization,
+    measure_level,
+    resolve_normalization,
+)
+from astrotui.imaging.register import (
+    Model,
+    Registration,
+    RegistrationError,
+    match_stars,
+    relative_transparency,
+    round_to_integer_shift,
+)
+from astrotui.imaging.scoring import frame_weights
+from astrotui.imaging.types import Float64Array
+from astrotui.stacking.calibration import LoadedCalibration
+from astrotui.stacking.framing import Polygon, area, common_area, outline
+from astrotui.stacking.plan import PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.sampling import FrameSample, covered, sample_frame
+from astrotui.text import plural
+
+Progress = Callable[[str, int, int], None]
+_LEAST_COMMON = 0.05  # of the reference: with less in common, frames are levelled in pairs
+
+
+@dataclass(frozen=True, eq=False)
+class UsedFrame:
+    """A frame that goes in.
+
+    Attributes
+    ----------
+    index : in the plan
+    transform : (3, 3), frame to reference
+    matched : stars it rests on
+    scale_area : reference pixels' area in frame pixels: what keeps fluxes when resampled
+    transparency : relative to the reference; None when unknown
+    factor, offset : float64 (planes,), x' = factor * x + offset; `factor` includes `scale_area`
+    noise : float64 (planes,), of one raw pixel, ADU
+    location : float64 (planes,), of the sky, raw ADU
+    weight : 1 for the heaviest
+    note : what was done differently for it
+    """
+
+    index: int
+    transform: Float64Array
+    matched: int
+    scale_area: float
+    transparency: float | None
+    factor: Float64Array
+    offset: Float64Array
+    noise: Float64Array
+    location: Float64Array
+    weight: float = 1.0
+    note: str = ""
+
+
+@dataclass(eq=False)
+class PassOne:
+    """What the first pass found.
+
+    Attributes
+    ----------
+    used : frames that go in, in the plan's order
+    skipped : the others, with their reasons, and their index in the plan
+    sky, noise : float64 (planes,), of the result's background and of one pixel of the reference, ADU
+    outlines : of the used frames in reference pixels
+    normalize : the kinds that were applied
+    """
+
+    used: list[UsedFrame]
+    skipped: dict[int, SkippedFrame]
+    sky: Float64Array
+    noise: Float64Array
+    outlines: list[Polygon]
+    normalize: str
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Candidate:
+    index: int
+    registration: Registration
+    transform: Float64Array
+    sample: FrameSample
+    level: Level | None = None
+    note: str = ""
+
+
+def first_pass(
+    plan: StackPlan,
+    calibrations: Sequence[LoadedCalibration],
+    pool: Executor,
+    progress: Progress,
+    lost: dict[int, str] | None = None,
+) -> PassOne:
+    """Register, level and weigh the frames of a plan; whatever is wrong with a frame leaves out that frame only.
+
+    Parameters
+    ----------
+    calibrations : loaded masters, as the plan's frames name them
+    pool : runs `sample_frame` in threads of this process
+    lost : frames known to be unusable, with the reason
+
+    Raises
+    ------
+    PlanError
+        No frame is usable.
+    """
+    skipped: dict[int, SkippedFrame] = {}
+
+    def skip(index: int, reason: str) -> None:
+        skipped[index] = SkippedFrame(plan.frames[index].file.path, reason)
+
+    for index, reason in (lost or {}).items():
+        skip(index, reason)
+    samples = _samples(plan, calibrations, pool, progress, skip, skipped)
+    candidates = _register(plan, samples, progress, skip)
+    if not candidates:
+        raise PlanError(_nothing(skipped))
+    outlines = [
+        outline(c.transform, plan.frames[c.index].width, plan.frames[c.index].height) for c in candidates
+    ]
+    base = _base(plan, candidates)
+    reference = outline(np.eye(3), plan.width, plan.height)
+    common = common_area(outlines)
+    if area(common) < _LEAST_COMMON * area(reference):
+        common = np.zeros((0, 2))
+    used, kinds, sky = _normalize(plan, candidates, outlines, base, common, skip)
+    used = _weigh(plan, used, skip)
+    if not used:
+        raise PlanError(_nothing(skipped))
+    indices = {frame.index for frame in used}
+    kept = [o for c, o in zip(candidates, outlines, strict=True) if c.index in indices]
+    return PassOne(
+        used, skipped, sky, base.sample.noise, kept, "+".join(sorted(kinds)), _warnings(used, kinds, plan)
+    )
+
+
+def _samples(
+    plan: StackPlan,
+    calibrations: Sequence[LoadedCalibration],
+    pool: Executor,
+    progress: Progress,
+    skip: Callable[[int, str], None],
+    skipped: dict[int, SkippedFrame],
+) -> dict[int, FrameSample]:
+    wanted = {}
+    for index, frame in enumerate(plan.frames):
+        if index in skipped:
+            continue
+        loaded = calibrations[frame.calibration]
+        has_masters = loaded.dark is not None or loaded.inverse is not None
+        if frame.planes != plan.planes or bool(frame.cfa) != bool(plan.cfa):
+            skip(index, f"is {_kind(frame.planes, frame.cfa)}, the stack {_kind(plan.planes, plan.cfa)}")
+        elif has_masters and (frame.width, frame.height) != (loaded.width, loaded.height):
+            skip(index, f"is {frame.width}x{frame.height} pixels, its masters {loaded.width}x{loaded.height}")
+        else:
+            wanted[index] = pool.submit(sample_frame, frame, loaded, has_masters)
+    samples = {}
+    for done, (index, future) in enumerate(wanted.items()):
+        try:
+            samples[index] = future.result()
+        except FrameError as error:
+            skip(index, error.reason)
+        progress("levels", done + 1, len(wanted))
+    return samples
+
+
+def _kind(planes: int, cfa: str | None) -> str:
+    return f"a {cfa} mosaic" if cfa else "color" if planes == 3 else "mono"
+
+
+def _register(
+    plan: StackPlan,
+    samples: dict[int, FrameSample],
+    progress: Progress,
+    skip: Callable[[int, str], None],
+) -> list[_Candidate]:
+    reference = plan.frames[plan.reference]
+    found = []
+    for done, (index, sample) in enumerate(samples.items()):
+        frame = plan.frames[index]
+        try:
+            registration = _place(plan, frame, reference)
+        except RegistrationError as error:
+            skip(index, f"cannot be aligned: {error.reason}")
+            continue
+        transform = registration.transform
+        if plan.recipe.align == "shift" and plan.recipe.resample == "nearest":
+            transform = round_to_integer_shift(registration, (frame.height, frame.width))
+        if plan.recipe.align == "none":
+            transform = np.eye(3)
+        if not np.linalg.det(transform[:2, :2]) > 0:
+            skip(index, "cannot be aligned: it is mirrored")
+            continue
+        found.append(_Candidate(index, registration, transform, sample, note=registration.warning or ""))
+        progress("registering", done + 1, len(samples))
+    return found
+
+
+def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame) -> Registration:
+    align = plan.recipe.align
+    model: Model = "similarity" if align in ("auto", "none") else align  # type: ignore[assignment]
+    shape = (frame.height, frame.width)
+    if align == "none":
+        try:  # the stars are matched for their light only
+            return match_stars(frame.stars, reference.stars, model="shift", shape=shape, hint=np.eye(3))
+        except RegistrationError:
+            nobody = np.zeros(0, np.int64)
+            return Registration(np.eye(3), 0, float("nan"), nobody, nobody, "shift")
+    if frame is reference:
+        everyone = np.arange(len(frame.stars))
+        return Registration(np.eye(3), len(everyone), 0.0, everyone, everyone, model)
+    span = _span(frame.date_obs, reference.date_obs)
+    try:
+        return match_stars(frame.stars, reference.stars, model=model, shape=shape, span_s=span)
+    except RegistrationError:
+        pictures = _pictures(frame, reference)
+        if pictures is None:
+            raise
+        return match_stars(
+            frame.stars, reference.stars, model=model, shape=shape, span_s=span, images=pictures
+        )
+
+
+def _pictures(frame: PlanFrame, reference: PlanFrame) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Small pictures of both frames, to be correlated where stars do not help."""
+    from astrotui.frames.pixels import read_image
+    from astrotui.imaging.cfa import bin2
+
+    if (frame.width, frame.height) != (reference.width, reference.height):
+        return None
+    pictures = []
+    for one in (frame, reference):
+        try:
+            image = read_image(one.file.path, one.file.hdu)
+        except AstrotuiError:
+            return None
+        pictures.append(bin2(image[1] if image.ndim == 3 else image))
+    return pictures[0], pictures[1]
+
+
+def _span(one: str | None, other: str | None) -> float | None:
+    try:
+        return (datetime.fromisoformat(one or "") - datetime.fromisoformat(other or "")).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _base(plan: StackPlan, candidates: Sequence[_Candidate]) -> _Candidate:
+    """The frame whose level and transparency the others are brought to: the reference, or the best left."""
+    for candidate in candidates:
+        if candidate.index == plan.reference:
+            return candidate
+    return max(candidates, key=lambda c: plan.frames[c.index].score or 0.0)
+
+
+def _normalize(
+    plan: StackPlan,
+    candidates: Sequence[_Candidate],
+    outlines: Sequence[Polygon],
+    base: _Candidate,
+    common: Polygon,
+    skip: Callable[[int, str], None],
+) -> tuple[list[UsedFrame], set[str], Float64Array]:
+    from astrotui.imaging.resample import plan_warp
+
+    lights = {c.index: _light(plan, c) for c in candidates}
+    base_light = lights[base.index] or 1.0
+    base_outline = outlines[list(candidates).index(base)]
+    sky = _level(base, common if len(common) else base_outline).location
+    used, kinds = [], set()
+    for candidate, own in zip(candidates, outlines, strict=True):
+        frame = plan.frames[candidate.index]
+        place = common if len(common) else common_area([own, base_outline])
+        reference_level = _level(base, place)
+        level = _level(candidate, place)
+        try:
+            spread = plan_warp(candidate.transform, frame.width, frame.height).area
+        except ValueError as error:
+            skip(candidate.index, f"cannot be aligned: {error}")
+            continue
+        light = lights[candidate.index]
+        kind, note = resolve_normalization(
+            plan.recipe.normalize, candidate.registration.matched if light is not None else 0
+        )
+        try:
+            factor, offset = frame_normalization(
+                kind,
+                loc=level.location * spread,
+                scale=level.scale * spread,
+                ref_loc=reference_level.location,
+                ref_scale=reference_level.scale,
+                transparency=None if light is None else light / base_light,
+            )
+        except NormalizationError as error:
+            skip(candidate.index, str(error))
+            continue
+        kinds.add(kind)
+        used.append(
+            UsedFrame(
+                candidate.index,
+                candidate.transform,
+                candidate.registration.matched,
+                spread,
+                None if light is None else light / base_light,
+                factor * spread,
+                offset,
+                candidate.sample.noise,
+                level.location,
+                note="; ".join(text for text in (candidate.note, note) if text),
+            )
+        )
+    return used, kinds, sky
+
+
+def _light(plan: StackPlan, candidate: _Candidate) -> float | None:
+    """Transparency of a frame relative to the plan's reference, from stars that both have."""
+    if candidate.index == plan.reference:
+        return 1.0
+    frame, reference = plan.frames[candidate.index], plan.frames[plan.reference]
+    return relative_transparency(
+        frame.stars,
+        reference.stars,
+        candidate.registration,
+        noise_adu=frame.noise_adu,
+        fwhm_px=frame.fwhm_px,
+        reference_noise_adu=reference.noise_adu,
+        reference_fwhm_px=reference.fwhm_px,
+    )
+
+
+def _level(candidate: _Candidate, polygon: Polygon) -> Level:
+    valid = covered(candidate.sample, candidate.transform, polygon)
+    return measure_level(candidate.sample.values, valid, method="ikss")
+
+
+def _weigh(plan: StackPlan, used: Sequence[UsedFrame], skip: Callable[[int, str], None]) -> list[UsedFrame]:
+    frames = [plan.frames[u.index] for u in used]
+    green = 1 if plan.cfa or plan.planes == 3 else 0
+    widths = np.array([f.fwhm_px or np.nan for f in frames], np.float64)
+    if np.isnan(widths).all():
+        widths[:] = 1.0
+    widths = np.where(np.isnan(widths), np.nanmedian(widths), widths)
+    spread = np.array([u.scale_area for u in used])
+    weights = frame_weights(
+        plan.recipe.weight,
+        noise_adu=np.array([u.noise[green] for u in used]) * spread,
+        fwhm_px=widths / np.sqrt(spread),
+        transparency=np.array([u.transparency or 1.0 for u in used]),
+        stars=np.array([len(f.stars) for f in frames], np.float64),
+        factor=np.array([u.factor[green] for u in used]) / spread,
+    )
+    kept = []
+    for frame, weight in zip(used, weights, strict=True):
+        if weight > 0:
+            kept.append(replace(frame, weight=float(weight)))
+        else:
+            skip(frame.index, "adds under 2 % of what the best frame adds")
+    return kept
+
+
+def _nothing(skipped: dict[int, SkippedFrame]) -> str:
+    reasons: dict[str, int] = {}
+    for one in skipped.values():
+        reasons[one.reason] = reasons.get(one.reason, 0) + 1
+    listed = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+    return "no frame can be stacked: " + "; ".join(f"{n} of them: {reason}" for reason, n in listed)
+
+
+def _warnings(used: Sequence[UsedFrame], kinds: set[str], plan: StackPlan) -> list[str]:
+    warnings = []
+    if len(used) < 3:
+        warnings.append(f"only {plural(len(used), 'frame')}: a plain mean without rejection")
+    if plan.recipe.normalize in ("auto", "stars") and "addscale" in kinds:
+        some = sum("normalized by" in u.note for u in used)
+        warnings.append(
+            f"{plural(some, 'frame')} with too few stars in common: normalized by sky level and dispersion"
+        )
+    return warnings

@@ -1,0 +1,382 @@
+"""Second pass, one tile: calibrate, demosaic, warp and normalize what it needs of each frame, reject, combine."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrotui.imaging.combine import (
+    KNOWN_NOISE_BELOW,
+    KNOWN_NOISE_KAPPA,
+    rejection_code,
+    sorting_network,
+)
+from astrotui.imaging.resample import Interpolation, Place, Warp, Window, places, warp_tile
+from astrotui.imaging.types import Float32Array, Float64Array
+from astrotui.stacking.calibration import LoadedCalibration
+from astrotui.stacking.recipe import Recipe
+
+COLUMNS = 512
+"""Width of a tile; fixed, because sums are grouped by it."""
+
+Reader = Callable[[int, int, int, int, int], NDArray[Any]]  # frame, y0, y1, x0, x1
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTask:
+    """How one frame is brought into the result.
+
+    Attributes
+    ----------
+    source : number of the frame for reading
+    warp : from its pixels (of the super-pixel planes, when those are used) to the reference's grid
+    phase : row and column of red, and demosaicing method; negative when there is nothing to demosaic
+    superpixel : make one pixel of each cell first
+    step : distance of pixels of one color
+    factor, offset : float32 (planes,)
+    undershoot : ADU of the frame, see `resample`
+    """
+
+    source: int
+    warp: Warp
+    width: int
+    height: int
+    raw_planes: int
+    cfa: str | None
+    phase: tuple[int, int, int]
+    superpixel: bool
+    step: int
+    calibration: LoadedCalibration
+    factor: Float32Array
+    offset: Float32Array
+    undershoot: float
+
+
+@dataclass(frozen=True, eq=False)
+class CombineRule:
+    """How samples become a value.
+
+    Attributes
+    ----------
+    method : number of the kernels, or None for clipping by known noise
+    low, high, floor : limits
+    inverse_sigma, variance, photon : float32 (planes, n)
+    weight : float32 (n,)
+    sky : float32 (planes,)
+    """
+
+    method: int | None
+    low: float
+    high: float
+    floor: float
+    inverse_sigma: Float32Array
+    variance: Float32Array
+    photon: Float32Array
+    weight: Float32Array
+    sky: Float32Array
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a tile that its rejection looks at."""
+        return 1 if self.method is None else 0
+
+
+def combine_rule(
+    recipe: Recipe,
+    sigma: Float64Array,
+    photon: Float64Array,
+    weights: Float64Array,
+    sky: Float64Array,
+) -> CombineRule:
+    """The rule for n frames.
+
+    Parameters
+    ----------
+    sigma : (planes, n), noise of a sample after normalization
+    photon : (planes, n), variance per ADU above the sky after normalization
+    weights : (n,)
+    sky : (planes,)
+    """
+    count = len(weights)
+    low, high = recipe.limits
+    reject = recipe.reject if count > 2 else "none"
+    known = recipe.combine == "average" and reject == "auto" and count < KNOWN_NOISE_BELOW
+    auto = recipe.combine == "average" and reject == "auto"
+    inverse = 1 / np.maximum(sigma, 1e-6) if auto else np.ones_like(sigma)
+    return CombineRule(
+        None if known else rejection_code(recipe.combine, reject),
+        low * KNOWN_NOISE_KAPPA if known else low,
+        high * KNOWN_NOISE_KAPPA if known else high,
+        1.0 if auto else 0.0,
+        inverse.astype(np.float32),
+        (sigma**2).astype(np.float32),
+        photon.astype(np.float32),
+        weights.astype(np.float32),
+        sky.astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RawBand:
+    """Rows of a frame that a band of the result needs, read once for all its tiles."""
+
+    y0: int
+    pixels: NDArray[Any]  # (planes, rows, width)
+
+
+@dataclass(eq=False)
+class BandOutput:
+    """What a band of the result consists of; the tiles fill it in.
+
+    Attributes
+    ----------
+    value : float32 (planes, rows, width)
+    low, high, found : uint16 (planes, rows, width)
+    """
+
+    value: Float32Array
+    low: NDArray[np.uint16]
+    high: NDArray[np.uint16]
+    found: NDArray[np.uint16]
+
+    @classmethod
+    def empty(cls, planes: int, rows: int, width: int) -> "BandOutput":
+        counts = np.empty((3, planes, rows, width), np.uint16)
+        return cls(np.empty((planes, rows, width), np.float32), counts[0], counts[1], counts[2])
+
+
+class TileWorker:
+    """Computes tiles; its buffers belong to the thread that uses it."""
+
+    def __init__(
+        self, planes: int, tasks: Sequence[FrameTask], rule: CombineRule, method: Interpolation
+    ) -> None:
+        self._planes = planes
+        self._tasks = tasks
+        self._rule = rule
+        self._method = method
+        self._local = threading.local()
+
+    def compute(
+        self,
+        x0: int,
+        y0: int,
+        columns: int,
+        rows: int,
+        bands: Sequence[RawBand | None],
+        read: Reader,
+        output: BandOutput,
+        output_row: int,
+        output_column: int,
+    ) -> None:
+        """Compute one tile.
+
+        Parameters
+        ----------
+        x0, y0 : its first pixel, in pixels of the reference
+        bands : for each frame the rows that were read for the band; None where the tile reads its own
+        read : reads pixels of a frame
+        output, output_row, output_column : where the tile goes
+        """
+        m = self._rule.margin
+        place = Place(x0 - m, y0 - m, 0, 0, columns + 2 * m, rows + 2 * m)
+        shape = (self._planes, place.rows, -(-place.columns // 128))
+        present, parts = [], []
+        for number, task in enumerate(self._tasks):
+            found = _parts(task.warp, place, task.superpixel)
+            if found:
+                present.append(number)
+                parts.append(found)
+        region = np.s_[:, output_row : output_row + rows, output_column : output_column + columns]
+        if not present:
+            output.value[region] = np.nan
+            for counts in (output.low, output.high, output.found):
+                counts[region] = 0
+            return
+        tile = self._buffer("tile", (*shape, len(present), 128))
+        for sample, (number, found) in enumerate(zip(present, parts, strict=True)):
+            task = self._tasks[number]
+            if not task.warp.two_pass:
+                tile[:, :, :, sample] = np.nan  # parts of the tile may be uncovered
+            for part, window in found:
+                self._bring(task, part, window, bands[number], read, tile, sample)
+        self._combine(tile, present, place, rows, columns, output, region)
+
+    def _bring(
+        self,
+        task: FrameTask,
+        part: Place,
+        window: Window,
+        band: RawBand | None,
+        read: Reader,
+        tile: Float32Array,
+        sample: int,
+    ) -> None:
+        from astrotui.imaging.debayer import STRIDE
+        from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
+
+        pixels = self._buffer("pixels", (task.raw_planes, window.height, STRIDE))
+        if task.superpixel:
+            pixels = self._superpixel(task, window, band, read)
+        else:
+            self._calibrated(task, window, task.width, task.height, band, read, pixels)
+        turned_rows = window.width if task.warp.turns % 2 else window.height
+        warp_tile(
+            task.warp,
+            window,
+            pixels,
+            task.phase,
+            self._method,
+            task.undershoot,
+            task.factor,
+            task.offset,
+            part,
+            tile,
+            sample,
+            self._buffer("first_pass", (turned_rows * FIRST_PASS_ROW,)),
+        )
+
+    def _calibrated(
+        self,
+        task: FrameTask,
+        window: Window,
+        width: int,
+        height: int,
+        band: RawBand | None,
+        read: Reader,
+        pixels: Float32Array,
+    ) -> None:
+        """Fill `pixels` (planes, rows, stride) with a calibrated window, mirrored beyond the frame's edges."""
+        from astrotui.imaging.calibrate_kernels import calibrate_rows, fill_defects, mirror_edges
+
+        stride = pixels.shape[2]
+        top, left = max(0, -window.y0), max(0, -window.x0)
+        bottom = max(0, window.y0 + window.height - height)
+        right = max(0, window.x0 + window.width - width)
+        y, x = window.y0 + top, window.x0 + left
+        rows, columns = window.height - top - bottom, window.width - left - right
+        raw_y, raw_x = 0, 0
+        if band is not None:
+            raw, raw_y, raw_x = band.pixels, y - band.y0, x
+        else:
+            raw = read(task.source, y, y + rows, x, x + columns)
+            raw = raw[None] if raw.ndim == 2 else raw
+        defects = task.calibration.defects
+        for k in range(task.raw_planes):
+            flat = pixels[k].reshape(-1)
+            first = top * stride + left
+            calibrate_rows(
+                raw[k], raw_y, raw_x, *task.calibration.rows(k, y), x, rows, columns, flat, first, stride
+            )
+            if defects is not None and len(defects):
+                inside = int(defects.starts[y + rows] - defects.starts[y])
+                fill_defects(
+                    flat,
+                    first,
+                    stride,
+                    y,
+                    x,
+                    rows,
+                    columns,
+                    defects.starts,
+                    defects.columns,
+                    task.step,
+                    self._buffer("defects", (max(1, inside),)),
+                )
+            mirror_edges(flat, stride, window.height, window.width, top, bottom, left, right)
+
+    def _superpixel(
+        self, task: FrameTask, window: Window, band: RawBand | None, read: Reader
+    ) -> Float32Array:
+        """A window of super-pixel planes, made from the raw window that it covers."""
+        from astrotui.imaging.calibrate_kernels import mirror_edges
+        from astrotui.imaging.debayer import STRIDE, superpixel
+
+        height, width = task.height // 2, task.width // 2
+        top, left = max(0, -window.y0), max(0, -window.x0)
+        bottom = max(0, window.y0 + window.height - height)
+        right = max(0, window.x0 + window.width - width)
+        inner = Window(
+            2 * (window.x0 + left),
+            2 * (window.y0 + top),
+            2 * (window.width - left - right),
+            2 * (window.height - top - bottom),
+        )
+        mosaic = self._buffer("mosaic", (1, inner.height, 2 * STRIDE))
+        self._calibrated(task, inner, task.width, task.height, band, read, mosaic)
+        planes = superpixel(mosaic[0, :, : inner.width], task.cfa or "")
+        out = self._buffer("planes", (3, window.height, STRIDE))
+        out[:, top : window.height - bottom, left : window.width - right] = planes
+        for plane in out:
+            mirror_edges(plane.reshape(-1), STRIDE, window.height, window.width, top, bottom, left, right)
+        return out
+
+    def _combine(
+        self,
+        tile: Float32Array,
+        present: list[int],
+        place: Place,
+        rows: int,
+        columns: int,
+        output: BandOutput,
+        region: Any,
+    ) -> None:
+        from astrotui.imaging.combine_kernels import combine_tile, known_noise_tile, median_tile
+
+        rule = self._rule
+        weight = np.ascontiguousarray(rule.weight[present])
+        value = self._buffer("value", (self._planes, rows, columns))
+        counts = self._buffer("counts", (3, self._planes, rows, columns), np.uint16)
+        if rule.method is None:
+            median = self._buffer("median", (self._planes, place.rows, place.columns))
+            median_tile(tile, place.columns, sorting_network(len(present)), median)
+            known_noise_tile(
+                tile,
+                median,
+                rule.margin,
+                rule.margin,
+                np.float32(rule.low),
+                np.float32(rule.high),
+                np.ascontiguousarray(rule.variance[:, present]),
+                np.ascontiguousarray(rule.photon[:, present]),
+                rule.sky,
+                weight,
+                value,
+                *counts,
+            )
+        else:
+            combine_tile(
+                tile,
+                columns,
+                sorting_network(len(present)),
+                rule.method,
+                np.float32(rule.low),
+                np.float32(rule.high),
+                np.float32(rule.floor),
+                np.ascontiguousarray(rule.inverse_sigma[:, present]),
+                weight,
+                value,
+                *counts,
+            )
+        output.value[region] = value
+        output.low[region], output.high[region], output.found[region] = counts
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
+        """Memory of this thread for one purpose, kept from tile to tile."""
+        size = int(np.prod(shape))
+        held = getattr(self._local, name, None)
+        if held is None or held.size < size:
+            held = np.empty(size, dtype)
+            setattr(self._local, name, held)
+        result: NDArray[Any] = held[:size].reshape(shape)
+        return result
+
+
+def _parts(warp: Warp, place: Place, superpixel: bool) -> list[tuple[Place, Window]]:
+    from astrotui.imaging.debayer import STRIDE
+
+    limit = STRIDE - 16 if superpixel else STRIDE
+    return places(warp, place.X0, place.Y0, place.columns, place.rows, limit)
