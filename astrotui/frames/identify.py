@@ -144,7 +144,11 @@ def _device(said: str | None, names: NameFacts, stored: Stored, pattern: str | N
         return said
     if names.device is None or (said == devices.DWARF and not instruments.is_dwarf(names.device)):
         return said
-    if names.device == devices.DWARF:
+    small_tele = names.unit != "WIDE" and (stored.width, stored.height) == (
+        1920,
+        1080,
+    )  # the mini's, unbinned
+    if names.device == devices.DWARF or (names.device == devices.DWARF_3 and small_tele):
         return instruments.dwarf_model("", stored.width, stored.height, names.binning, pattern)
     return names.device
 
@@ -223,9 +227,12 @@ def _unit(header: Keywords, names: NameFacts) -> str | None:
 def _camera(header: Keywords, device: str | None, unit: str | None) -> str | None:
     """The camera as the file names it. The DWARFs' name changed with their firmware, and two cameras share
     it: theirs is the model and the unit, so that darks of another firmware still fit."""
+    if device == devices.DWARF:
+        return None  # of an unknown model
+    if device == devices.DWARF_II:
+        return f"{device} WIDE" if unit == "WIDE" else device
     if instruments.is_dwarf(device):
-        wide_or_tele = unit or ("TELE" if device in (devices.DWARF_3, devices.DWARF_MINI) else "")
-        return f"{device} {wide_or_tele}".strip() if device != devices.DWARF_II or unit == "WIDE" else device
+        return f"{device} {unit or 'TELE'}"
     return header.text("INSTRUME", "CAMERA", "DETECTOR", "CCDNAME")
 
 

@@ -212,6 +212,40 @@ def test_the_oldest_case_lights_sidecar_and_dark_library(tmp_path: Path) -> None
     assert told(dark, expected) == expected
 
 
+def test_size_tells_the_model_where_names_do_not(tmp_path: Path) -> None:
+    dark = "DWARF_DARK/exp_15_gain_100_bin_1"
+    assert frame(tmp_path, f"{dark}/0000.fits", {}, width=3840, height=2160).camera == "DWARF II"
+    assert frame(tmp_path, f"{dark}/0001.fits", {}, width=3856, height=2180).camera == "DWARF 3 TELE"
+    binned = frame(tmp_path, "DWARF_DARK/exp_15_gain_100_bin_2/0000.fits", {}, width=1920, height=1080)
+    assert (binned.camera, binned.binning) == ("DWARF II", "2x2")
+    master = "CALI_FRAME/dark/cam_0/dark_exp_60.000000_gain_60_bin_1_29C_stack_1.fits"
+    assert frame(tmp_path, master, {}, width=1920, height=1080).camera == "DWARF mini TELE"
+    wide = master.replace("cam_0", "cam_1")
+    assert frame(tmp_path, wide, {}, width=1920, height=1080).camera == "DWARF 3 WIDE"
+    seestar = "Light_M 94_10.0s_LP_20250409-225435.fit"
+    assert frame(tmp_path, seestar, {}, width=1920, height=1080).device == "Seestar"
+    unknown = frame(tmp_path, f"{dark}/0002.fits", {})
+    assert (unknown.device, unknown.camera) == ("DWARF", None)
+
+
+@pytest.mark.parametrize(
+    ("cards", "device"),
+    [
+        ({"SWCREATE": "SharpCap 4.0"}, "SharpCap"),
+        ({"SWCREATE": "MaxIm DL Version 5.12"}, "MaxIm DL"),
+        ({"CREATOR": "Sequence Generator Pro v3"}, "SGP"),
+        ({"SWCREATE": "Astro Photography Tool - APT v.3.50"}, "APT"),
+        ({"SWCREATE": "KStars 3.6"}, "Ekos"),
+        ({"PROGRAM": "Siril 1.2"}, "Siril"),
+        ({"SOFTWARE": "Astro Pixel Processor by Aries Productions"}, "Astro Pixel Processor"),
+        ({"TELESCOP": "Vespera", "ORIGIN": "Vaonis"}, "Vespera"),
+        ({"OBSERVAT": "Indiana University", "TELESCOP": "Voyager mount"}, None),
+    ],
+)
+def test_programs(tmp_path: Path, cards: dict[str, object], device: str | None) -> None:
+    assert frame(tmp_path, "x.fits", cards).device == device
+
+
 def test_a_root_may_be_the_dark_folder_itself(tmp_path: Path) -> None:
     path = make_fits(tmp_path / "DWARF_DARK/exp_15_gain_100_bin_1/0000.fits")
     found = read_metadata(path, relative="0000.fits")
