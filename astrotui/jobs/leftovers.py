@@ -1,23 +1,26 @@
-"""Unfinished files of workers that died before anybody could clear up after them."""
+"""Removes what dead workers left: their unfinished files and processes."""
 
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from astrotui.catalog.models import Job
-from astrotui.jobs.owner import is_dead
-from astrotui.jobs.transitions import owner_of, remove_parts
+from astrotui.jobs.leases import reclaim
+from astrotui.jobs.transitions import PARTS, remove_parts
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
 
 
 def remove_leftovers(catalog: "Catalog") -> list[str]:
-    """Remove the unfinished files of all jobs that nobody works on; returns their paths."""
+    """Remove the unfinished files of jobs that no living worker runs; returns their paths.
+
+    Running jobs of dead workers go back into the queue first, their processes are ended.
+    """
     removed: list[str] = []
     with catalog.write() as db:
-        for job in db.scalars(select(Job).where(Job.result.is_not(None))):
-            owner = owner_of(job)
-            if job.status != "running" or owner is None or is_dead(owner):
+        reclaim(db, catalog.path)
+        for job in db.execute(select(Job).where(Job.status != "running")).scalars():
+            if job.result.get(PARTS):
                 removed += remove_parts(job)
     return removed

@@ -76,7 +76,8 @@ def read_log(path: Path, last_lines: int | None = None) -> list[str]:
 
 def _harmless(line: str) -> str:
     indent = len(line) - len(line.lstrip(" "))  # kept: it makes a traceback readable
-    return " " * min(indent, 40) + clean(line, MAX_LINE)
+    plain = line.isascii() and line.isprintable()  # most lines are, and cleaning is not cheap
+    return " " * min(indent, 40) + (line.strip()[:MAX_LINE] if plain else clean(line, MAX_LINE))
 
 
 def _short(catalog: Path) -> str:

@@ -125,9 +125,11 @@ class Attempt:
         except BaseException:
             child.end(0)
             raise
+        # Where a service manager ends all its processes at once, the work may be gone before the wish to stop is
+        # seen: that is no death either.
         code, last = child.end(self._times.kill_after_s if verdict is not Outcome.LOST else 0)
         self._hear(last, log)
-        if verdict is None and self._end is None:
+        if verdict is None and self._end is None and not self._is_stopping():
             return self._die(log, _how_it_ended(code))
         return self._conclude(verdict, log)
 

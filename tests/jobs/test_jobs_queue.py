@@ -12,6 +12,7 @@ from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Job
 from astrotui.errors import JobError, UsageError
 from astrotui.jobs import leases, queue, registry
+from astrotui.jobs.leftovers import remove_leftovers
 from astrotui.jobs.owner import this_process
 from astrotui.jobs.records import now
 from astrotui.jobs.transitions import MAX_DEATHS
@@ -310,6 +311,22 @@ def test_unfinished_files_go_with_the_next_attempt_and_nothing_else_does(
     assert not part.exists() and raw.exists()
     assert queue.result(catalog, job) == {}
     assert leases.clean_up(catalog, record, owner) == []
+
+
+def test_leftovers_of_dead_workers_are_removed_and_those_of_living_ones_stay(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    queue.set_slots(catalog, 2)
+    here, gone = this_process(), dead_here()
+    jobs = [queue.enqueue(catalog, "quick", {}) for _ in range(3)]
+    for job, owner in zip(jobs, (here, gone), strict=False):
+        leases.claim(catalog, owner)
+        leases.note_part(catalog, job, owner, tmp_path / f".x.{job}.part")
+        (tmp_path / f".x.{job}.part").touch()
+    assert remove_leftovers(catalog) == [str(tmp_path / f".x.{jobs[1]}.part")]
+    assert [path.name for path in tmp_path.glob(".x.*")] == [f".x.{jobs[0]}.part"]
+    assert [record.status for record in queue.list_jobs(catalog)] == ["running", "queued", "queued"]
+    assert remove_leftovers(catalog) == []
 
 
 def test_whose_unfinished_file_is_it(catalog: Catalog) -> None:
