@@ -119,7 +119,7 @@ def _plan(work: "Work") -> StackPlan:
     from astrotui.library.masters_for import masters_of
     from astrotui.library.planning import make_plan
     from astrotui.library.requests import StackRequest, default_name, free_output
-    from astrotui.stacking.engine import choose_band_rows
+    from astrotui.stacking.bands import choose_band_rows
 
     request = StackRequest.from_dict(work.payload)
     _measure(work, request.sessions)

@@ -57,7 +57,7 @@ def plan_calibrations(
     return calibrations, groups
 
 
-def make_plan(catalog: Catalog, request: StackRequest, output: Path) -> StackPlan:
+def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private: bool = True) -> StackPlan:
     """The plan for `request`; every frame that stays out is listed with its reason.
 
     Raises
@@ -102,6 +102,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path) -> StackPla
         wcs=_wcs(usable[reference]),
         warnings=_warnings(usable, skipped),
         software=f"astrotui {__version__}",
+        private=private,
     )
 
 
