@@ -74,7 +74,12 @@ def explain(path: Path, error: BaseException | None) -> CatalogError | None:
             words = "the catalogue cannot be opened; see its permissions, or name another with --catalog"
         case sqlite3.SQLITE_IOERR:
             words = f"the disk failed ({error}); nothing of this step was kept"
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case sqlite3.SQLITE_NOTADB:
+            words = (
+                "is not a catalogue (not an SQLite file), or one with a damaged start; name another with"
+                f" --catalog, or {way_out(path)}"
+            )
+        case sqlite3.SQLITE_CORRUPT:
             words = f"the catalogue is damaged ({error}); {way_out(path)}"
         case _:
             return None

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ def prepare(path: Path, *, create: bool, upgrade: bool) -> None:
             return
         revision = _begin_log(path)
         if revision is None:
+            if not create:
+                raise CatalogError(f"{path}: the catalogue is empty; `astrotui index ROOT` fills it")
             migrate.create_tables(path)
         elif revision != migrate.head():
             if not upgrade:
@@ -51,9 +54,7 @@ def prepare(path: Path, *, create: bool, upgrade: bool) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a folder in the file's place and file systems on which SQLite cannot share a file."""
-    if path.is_dir():
-        raise CatalogError(f"{path}: is a folder; --catalog names a file")
+    """Refuse file systems on which SQLite cannot share a file."""
     found = file_system(path)
     if found is not None and is_network(found[1]):
         point, kind = found
@@ -70,13 +71,16 @@ def check_file(path: Path) -> bool:
     another process, closing last as it seems, removes the log under this process's open catalogues.
     """
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return False
     except OSError as error:
         raise CatalogError(
             f"{path}: the catalogue cannot be read: {error.strerror}; name another with --catalog"
         ) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not an ordinary file"
+        raise CatalogError(f"{path}: is {kind}; --catalog names a file")
     if not os.access(path, os.R_OK):
         raise CatalogError(
             f"{path}: the catalogue cannot be read: Permission denied; name another with --catalog"
@@ -85,16 +89,6 @@ def check_file(path: Path) -> bool:
         raise CatalogError(
             f"{path}: the catalogue and its folder must be writable; name another with --catalog"
         )
-    with translated(path):
-        try:
-            with closing(connect(path)) as connection:
-                connection.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                raise CatalogError(
-                    f"{path}: is not a catalogue (not an SQLite file); name another with --catalog"
-                ) from error
-            raise
     return True
 
 

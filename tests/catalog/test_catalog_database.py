@@ -284,6 +284,17 @@ class TestOpening:
         with pytest.raises(CatalogError, match="is a folder"):
             Catalog.open(tmp_path)
 
+    def test_a_pipe(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(CatalogError, match="is not an ordinary file"):
+            Catalog.open(tmp_path / "pipe")
+
+    def test_an_empty_file_is_filled_only_when_asked(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.sqlite").touch()
+        with pytest.raises(CatalogError, match="the catalogue is empty"):
+            Catalog.open(tmp_path / "empty.sqlite", create=False)
+        assert roots(Catalog.open(tmp_path / "empty.sqlite")) == []
+
     def test_a_file_where_the_folder_should_be(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(CatalogError):
@@ -350,8 +361,8 @@ class TestOpening:
         folder = Path(tempfile.mkdtemp(prefix="astrotui-test-"))
         try:
             folder.chmod(0o755)
-            writable, closed = folder / "writable", folder / "closed"
-            for place in (writable, closed):
+            writable, closed, hidden = folder / "writable", folder / "closed", folder / "hidden"
+            for place in (writable, closed, hidden):
                 place.mkdir()
                 Catalog.open(place / "catalog.sqlite").close()
             (writable / "catalog.sqlite").chmod(0o444)
@@ -368,15 +379,19 @@ class TestOpening:
             new_in_closed = as_nobody(lambda: Catalog.open(closed / "new.sqlite"))
             below_closed = as_nobody(lambda: Catalog.open(closed / "new" / "catalog.sqlite"))
             unreadable = as_nobody(lambda: Catalog.open(secret))
+            hidden.chmod(0)
+            in_hidden = as_nobody(lambda: Catalog.open(hidden / "catalog.sqlite"))
         finally:
             (folder / "closed").chmod(0o755)
+            (folder / "hidden").chmod(0o755)
             shutil.rmtree(folder)
         assert "must be writable" in read_only
         assert "must be writable" in in_closed
         assert "new.sqlite.lock: cannot be written: Permission denied" in new_in_closed
         assert "folder cannot be made: Permission denied" in below_closed
         assert "cannot be read: Permission denied" in unreadable
-        for line in (read_only, in_closed, new_in_closed, below_closed, unreadable):
+        assert "cannot be read: Permission denied" in in_hidden
+        for line in (read_only, in_closed, new_in_closed, below_closed, unreadable, in_hidden):
             assert "--catalog" in line
 
 
