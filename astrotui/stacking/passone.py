@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from astrotui.errors import AstrotuiError, FrameError, PlanError
+from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.normalize import (
     Level,
     NormalizationError,
@@ -17,19 +14,13 @@ from astrotui.imaging.normalize import (
     measure_level,
     resolve_normalization,
 )
-from astrotui.imaging.register import (
-    Model,
-    Registration,
-    RegistrationError,
-    match_stars,
-    relative_transparency,
-    round_to_integer_shift,
-)
+from astrotui.imaging.register import relative_transparency
 from astrotui.imaging.scoring import frame_weights
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.calibration import LoadedCalibration
 from astrotui.stacking.framing import Polygon, area, common_area, outline
-from astrotui.stacking.plan import PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.placing import Candidate, register_frames
+from astrotui.stacking.plan import SkippedFrame, StackPlan
 from astrotui.stacking.sampling import FrameSample, covered, sample_frame
 from astrotui.text import plural
 
@@ -90,16 +81,6 @@ class PassOne:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(eq=False)
-class _Candidate:
-    index: int
-    registration: Registration
-    transform: Float64Array
-    sample: FrameSample
-    level: Level | None = None
-    note: str = ""
-
-
 def first_pass(
     plan: StackPlan,
     calibrations: Sequence[LoadedCalibration],
@@ -128,7 +109,7 @@ def first_pass(
     for index, reason in (lost or {}).items():
         skip(index, reason)
     samples = _samples(plan, calibrations, pool, progress, skip, skipped)
-    candidates = _register(plan, samples, progress, skip)
+    candidates = register_frames(plan, samples, progress, skip)
     if not candidates:
         raise PlanError(_nothing(skipped))
     outlines = [
@@ -184,84 +165,7 @@ def _kind(planes: int, cfa: str | None) -> str:
     return f"a {cfa} mosaic" if cfa else "color" if planes == 3 else "mono"
 
 
-def _register(
-    plan: StackPlan,
-    samples: dict[int, FrameSample],
-    progress: Progress,
-    skip: Callable[[int, str], None],
-) -> list[_Candidate]:
-    reference = plan.frames[plan.reference]
-    found = []
-    for done, (index, sample) in enumerate(samples.items()):
-        frame = plan.frames[index]
-        try:
-            registration = _place(plan, frame, reference)
-        except RegistrationError as error:
-            skip(index, f"cannot be aligned: {error.reason}")
-            continue
-        transform = registration.transform
-        if plan.recipe.align == "shift" and plan.recipe.resample == "nearest":
-            transform = round_to_integer_shift(registration, (frame.height, frame.width))
-        if plan.recipe.align == "none":
-            transform = np.eye(3)
-        if not np.linalg.det(transform[:2, :2]) > 0:
-            skip(index, "cannot be aligned: it is mirrored")
-            continue
-        found.append(_Candidate(index, registration, transform, sample, note=registration.warning or ""))
-        progress("registering", done + 1, len(samples))
-    return found
-
-
-def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame) -> Registration:
-    align = plan.recipe.align
-    model: Model = "similarity" if align in ("auto", "none") else align  # type: ignore[assignment]
-    shape = (frame.height, frame.width)
-    if align == "none":
-        try:  # the stars are matched for their light only
-            return match_stars(frame.stars, reference.stars, model="shift", shape=shape, hint=np.eye(3))
-        except RegistrationError:
-            nobody = np.zeros(0, np.int64)
-            return Registration(np.eye(3), 0, float("nan"), nobody, nobody, "shift")
-    if frame is reference:
-        everyone = np.arange(len(frame.stars))
-        return Registration(np.eye(3), len(everyone), 0.0, everyone, everyone, model)
-    span = _span(frame.date_obs, reference.date_obs)
-    try:
-        return match_stars(frame.stars, reference.stars, model=model, shape=shape, span_s=span)
-    except RegistrationError:
-        pictures = _pictures(frame, reference)
-        if pictures is None:
-            raise
-        return match_stars(
-            frame.stars, reference.stars, model=model, shape=shape, span_s=span, images=pictures
-        )
-
-
-def _pictures(frame: PlanFrame, reference: PlanFrame) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Small pictures of both frames, to be correlated where stars do not help."""
-    from astrotui.frames.pixels import read_image
-    from astrotui.imaging.cfa import bin2
-
-    if (frame.width, frame.height) != (reference.width, reference.height):
-        return None
-    pictures = []
-    for one in (frame, reference):
-        try:
-            image = read_image(one.file.path, one.file.hdu)
-        except AstrotuiError:
-            return None
-        pictures.append(bin2(image[1] if image.ndim == 3 else image))
-    return pictures[0], pictures[1]
-
-
-def _span(one: str | None, other: str | None) -> float | None:
-    try:
-        return (datetime.fromisoformat(one or "") - datetime.fromisoformat(other or "")).total_seconds()
-    except (TypeError, ValueError):
-        return None
-
-
-def _base(plan: StackPlan, candidates: Sequence[_Candidate]) -> _Candidate:
+def _base(plan: StackPlan, candidates: Sequence[Candidate]) -> Candidate:
     """The frame whose level and transparency the others are brought to: the reference, or the best left."""
     for candidate in candidates:
         if candidate.index == plan.reference:
@@ -271,9 +175,9 @@ def _base(plan: StackPlan, candidates: Sequence[_Candidate]) -> _Candidate:
 
 def _normalize(
     plan: StackPlan,
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     outlines: Sequence[Polygon],
-    base: _Candidate,
+    base: Candidate,
     common: Polygon,
     skip: Callable[[int, str], None],
 ) -> tuple[list[UsedFrame], set[str], Float64Array]:
@@ -328,7 +232,7 @@ def _normalize(
     return used, kinds, sky
 
 
-def _light(plan: StackPlan, candidate: _Candidate) -> float | None:
+def _light(plan: StackPlan, candidate: Candidate) -> float | None:
     """Transparency of a frame relative to the plan's reference, from stars that both have."""
     if candidate.index == plan.reference:
         return 1.0
@@ -344,7 +248,7 @@ def _light(plan: StackPlan, candidate: _Candidate) -> float | None:
     )
 
 
-def _level(candidate: _Candidate, polygon: Polygon) -> Level:
+def _level(candidate: Candidate, polygon: Polygon) -> Level:
     valid = covered(candidate.sample, candidate.transform, polygon)
     return measure_level(candidate.sample.values, valid, method="ikss")
 
