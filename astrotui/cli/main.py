@@ -23,6 +23,7 @@ COMMANDS = {
     "sessions": "library_commands:sessions",
     "frames": "library_commands:frames",
     "set": "library_commands:set_",
+    "queries": "query_commands:queries",
     "darks": "darks_commands:darks",
     "measure": "choose_commands:measure",
     "cull": "choose_commands:cull",

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Decision, DecisionBatch, Frame, Root
+from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement, Root
 from astrotui.errors import AstrotuiError, FrameError
 from astrotui.frames.identify import content_id, read_metadata
 from astrotui.frames.model import FrameMetadata
@@ -220,6 +220,7 @@ class _Writer:
                     rows.append(values)
             if changes:
                 db.execute(update(Frame), changes)
+                self._forget_measurements(db, changes)
             if rows:
                 inserted = db.execute(
                     insert(Frame).returning(Frame.id, Frame.device_rejected),
@@ -245,6 +246,15 @@ class _Writer:
             self.report.calibration_sets += counts.sets
         with self.catalog.write(durable=False) as db:
             drop_empty(db, self.root_id)
+
+    def _forget_measurements(self, db: DbSession, changes: Sequence[dict[str, Any]]) -> None:
+        """What was measured on other content is no fact of the file any more."""
+        now = {change["id"]: change.get("content_id") for change in changes}
+        held = db.execute(
+            select(Measurement.frame_id, Measurement.content_id).where(Measurement.frame_id.in_(list(now)))
+        )
+        stale = [frame_id for frame_id, content in held if content != now[frame_id]]
+        db.execute(delete(Measurement).where(Measurement.frame_id.in_(stale)))
 
     def _moved(self, read: _Read) -> int | None:
         candidates = self.lost.get(read.content or "")

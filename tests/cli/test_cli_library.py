@@ -142,3 +142,16 @@ def test_exposure_rules(run: Run) -> None:
     full = run("exposure", "--focal", "24", "--aperture", "2.8", "--pitch", "4.3", "--json").json
     assert full["npf_simple_s"] == pytest.approx((35 * 2.8 + 30 * 4.3) / 24)
     assert full["npf_s"] == pytest.approx((16.9 * 2.8 + 2.4 + 13.7 * 4.3) / 24)
+
+
+def test_saved_queries(run: Run, samples: Path) -> None:
+    run("index", samples)
+    assert run("queries", "save", "seestar", "camera:dwarf", "-filter:astro").code == 0
+    assert run("queries", "--json").json == [
+        {"name": "seestar", "scope": "sessions", "query": "camera:dwarf -filter:astro"}
+    ]
+    assert [s["target"] for s in run("sessions", "query:seestar", "--json").json] == ["M42"]
+    assert run("queries", "save", "bad", "colour:red").code == 2
+    assert run("queries", "delete", "seestar").code == 0
+    assert run("sessions", "query:seestar").code == 2
+    assert len(run("sessions", f"root:{samples}", "--json").json) == 3
