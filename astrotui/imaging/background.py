@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrotui.errors import UsageError
 from astrotui.imaging.stretch import as_planes
@@ -15,7 +16,7 @@ MODELS: tuple[Model, ...] = ("auto", "plane", "quadratic", "cubic", "spline")
 
 _DEGREES = {"plane": 1, "quadratic": 2, "cubic": 3}
 _TILES = 32  # along the longest side
-_TILE_SAMPLES = 900
+_TILE_SAMPLES = 24  # pixels along each side of a tile
 _NODES = 24  # of the grid on which a spline is kept
 _HIGH, _LOW = 1.5, 4.0  # one-sided clipping of tiles: what is too bright is target, sky is never too dark
 _ENOUGH_SKY = 0.6  # of the tiles must be sky by the plane, or what looks curved is the target
@@ -110,42 +111,48 @@ class BackgroundModel:
 def measure_tiles(image: Float32Array, tiles: int = _TILES) -> Tiles:
     """Sky levels of `image` (H, W) or (C, H, W) on a grid with `tiles` tiles along its longest side.
 
-    A tile's level is the median of its pixels after clipping at 2.5 sigma three times, which leaves out the
-    stars.
+    A tile's level is the median of up to 24 x 24 of its pixels after clipping three times at 2.5 sigma, with sigma
+    from the pixels below the median, where no stars are.
     """
     planes = as_planes(image)
     _, height, width = planes.shape
     size = max(4, -(-max(height, width) // tiles))
     ny, nx = max(1, round(height / size)), max(1, round(width / size))
-    y_edges = np.linspace(0, height, ny + 1).astype(int)
-    x_edges = np.linspace(0, width, nx + 1).astype(int)
-    step = max(1, int(np.sqrt(size * size / _TILE_SAMPLES)))
-    level = np.full((len(planes), ny * nx), np.nan)
-    for index in range(ny * nx):
-        row, column = divmod(index, nx)
-        rows = slice(y_edges[row], y_edges[row + 1], step)
-        columns = slice(x_edges[column], x_edges[column + 1], step)
-        for channel, plane in enumerate(planes):
-            level[channel, index] = _clipped_median(plane[rows, columns].ravel())
-    y, x = np.meshgrid(
-        (y_edges[1:] + y_edges[:-1] - 1) / 2, (x_edges[1:] + x_edges[:-1] - 1) / 2, indexing="ij"
-    )
+    rows, columns = _sample_places(height, ny, size), _sample_places(width, nx, size)
+    level = np.empty((len(planes), ny * nx))
+    for channel, plane in enumerate(planes):
+        values = plane[rows[:, np.newaxis, :, np.newaxis], columns[np.newaxis, :, np.newaxis, :]]
+        level[channel] = _clipped_medians(values.reshape(ny * nx, -1))
+    middle_y, middle_x = (np.arange(ny) + 0.5) * height / ny - 0.5, (np.arange(nx) + 0.5) * width / nx - 0.5
+    y, x = np.meshgrid(middle_y, middle_x, indexing="ij")
     return Tiles(x.ravel(), y.ravel(), level, (ny, nx))
 
 
-def _clipped_median(values: Float32Array) -> float:
-    finite = np.sort(values[np.isfinite(values)])
-    if finite.size < max(4, 0.3 * values.size):
-        return float("nan")
+def _sample_places(length: int, parts: int, size: int) -> NDArray[np.int64]:
+    """Evenly spread pixels in each of `parts` equal parts of a side, (parts, n)."""
+    count = min(_TILE_SAMPLES, max(1, size))
+    steps = (np.arange(parts)[:, np.newaxis] + (np.arange(count) + 0.5) / count) * length / parts
+    return np.minimum(steps.astype(np.int64), length - 1)
+
+
+def _clipped_medians(values: Float32Array) -> Float64Array:
+    """The clipped median of each row of (n, k); NaN where under 30 % of a row are finite."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    n, k = ordered.shape
+    row = np.arange(n)
+    first = np.zeros(n, np.int64)
+    last = np.isfinite(ordered).sum(axis=1)
+    enough = last >= max(1, 0.3 * k)
     for _ in range(3):
-        median = finite[finite.size // 2]
-        sigma = 1.4826 * np.median(np.abs(finite - median))
-        low, high = np.searchsorted(finite, (median - 2.5 * sigma, median + 2.5 * sigma), side="left")
-        high = max(high, low + 1)
-        if high - low == finite.size or high - low < 4:
-            break
-        finite = finite[low:high]
-    return float(np.median(finite))
+        count = np.maximum(last - first, 1)
+        median = ordered[row, first + count // 2]
+        sigma = median - ordered[row, first + (0.1587 * count).astype(np.int64)]
+        low, high = median - 2.5 * sigma, median + 2.5 * sigma
+        first = (ordered < low[:, np.newaxis]).sum(axis=1)
+        last = (ordered <= high[:, np.newaxis]).sum(axis=1)
+    count = np.maximum(last - first, 1)
+    found = 0.5 * (ordered[row, first + count // 2] + ordered[row, first + (count - 1) // 2])
+    return np.where(enough, found, np.nan).astype(np.float64)
 
 
 def fit_background(image: Float32Array, model: Model = "auto", *, tiles: int = _TILES) -> BackgroundModel:

@@ -117,7 +117,7 @@ def _background(
         notes.append(f"background left alone: {error}")
         return None
     notes.append(
-        f"background: a {surface.kind} surface, target on {surface.target_fraction:.0%} of the picture"
+        f"background: a {surface.kind} surface through the {1 - surface.target_fraction:.0%} of tiles that are sky"
     )
     return surface
 

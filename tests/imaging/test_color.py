@@ -31,7 +31,7 @@ def test_stars_become_white_and_the_sky_gray() -> None:
     assert (red / green, blue / green) == pytest.approx((2.0, 1 / 0.7), rel=0.05)
     assert min(balance.scale) == 1.0
     shown = balance.apply(image)
-    assert np.ptp([np.median(c) for c in shown]) < 1.0
+    assert np.ptp([np.median(c) for c in shown]) < 2.0  # of a noise of 10
     assert np.median(shown) == pytest.approx(850, abs=2)
 
 
