@@ -50,13 +50,13 @@ class Spec:
 
 @lru_cache(maxsize=1)
 def camera_of(spec: Spec) -> Camera:
-    """The camera: 16 bits, RGGB, one pixel in two thousand hot, vignetting and dust."""
+    """The camera: 16 bits, RGGB, one pixel in a thousand hot, a tenth of those unsteady, vignetting and dust."""
     pixels = spec.width * spec.height
     return Camera(
         spec.width, spec.height, "RGGB", e_per_adu=0.8, read_noise_e=2.5, dark_e_s=0.02, dark_at_c=-5.0,
         bias_adu=512, bias_pattern_adu=1.5, full_scale_adu=65535,
-        hot=random_hot(spec.seed, spec.width, spec.height, pixels // 2000, low=3, high=600),
-        vignette=0.3, dust=6, seed=spec.seed,
+        hot=random_hot(spec.seed, spec.width, spec.height, pixels // 1000, low=3, high=4000),
+        unsteady=0.1, vignette=0.3, dust=6, seed=spec.seed,
     )  # fmt: skip
 
 

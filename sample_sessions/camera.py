@@ -28,6 +28,7 @@ class Camera:
     bias_pattern_adu : standard deviation of the columns' fixed offsets (pixels have half of it)
     full_scale_adu : where the converter clips
     hot : (x, y, electrons per second) of each hot pixel
+    unsteady : part of the hot pixels that are at 0.3 of their rate in half of all frames
     vignette : light lost in the corners, 0 to 1
     dust : number of dust shadows in the flat
     dust_radius : their typical radius as a part of the width
@@ -49,6 +50,7 @@ class Camera:
     bias_pattern_adu: float = 1.0
     full_scale_adu: int = 65535
     hot: tuple[tuple[int, int, float], ...] = ()
+    unsteady: float = 0.0
     vignette: float = 0.0
     dust: int = 0
     dust_radius: float = 0.02
@@ -166,9 +168,15 @@ def read_out(
     temperature_c: float | None,
     rng: np.random.Generator,
 ) -> Frame:
+    """What the camera makes of `electrons` of light: dark current, noise, bias, clipping; uint16."""
     if exposure_s > 0:
         warmer = 0.0 if temperature_c is None else temperature_c - camera.dark_at_c
-        electrons = electrons + dark_rate(camera) * np.float32(exposure_s * 2 ** (warmer / 6.0))
+        gathered = dark_rate(camera) * np.float32(exposure_s * 2 ** (warmer / 6.0))
+        count = round(camera.unsteady * len(camera.hot))
+        if count:
+            x, y, _ = zip(*camera.hot[:: len(camera.hot) // count], strict=True)
+            gathered[list(y), list(x)] *= rng.choice(np.array([0.3, 1.0], np.float32), len(x))
+        electrons = electrons + gathered
     noise = rng.standard_normal(electrons.shape, dtype=np.float32)
     noise *= np.sqrt(electrons + np.float32(camera.read_noise_e**2))
     adu = (electrons + noise) / np.float32(camera.e_per_adu)

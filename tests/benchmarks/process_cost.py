@@ -62,12 +62,13 @@ def _field(text: str, name: str) -> int:
 
 
 def measure(
-    commands: list[list[str]], folder: Path, environment: dict[str, str] | None = None, every_s: float = 0.03
+    commands: list[list[str]], folder: Path, environment: dict[str, str] | None = None, every_s: float = 0.1
 ) -> Cost:
     """Run commands one after the other and measure them together; stops at the first that fails.
 
     Memory is the highest sum of PSS over all processes of a command (mapped files count); bytes written are what
-    processes wrote by system calls (or to the disk, where that is more), as last seen before they ended.
+    processes wrote by system calls (or to the disk, where that is more), as last seen before they ended. Looking
+    more often than `every_s` would cost the run itself: the kernel walks every page to sum PSS.
     """
     log = folder / "output.log"
     mark = uuid.uuid4().hex

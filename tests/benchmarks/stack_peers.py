@@ -150,6 +150,11 @@ def main() -> int:
                 print(f"{run.name} failed with exit code {run.cost.code}:\n{run.cost.tail}", file=sys.stderr)
                 continue
             runs.append(run)
+            print(
+                f"{run.name}: {run.cost.wall_s:.1f} s, {run.cost.peak_pss / 1e6:.0f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
             if not options.no_quality:
                 qualities.append(quality_row(run, folder))
             shutil.rmtree(work / "steps", ignore_errors=True)  # Siril's intermediates: gigabytes

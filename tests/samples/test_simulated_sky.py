@@ -134,3 +134,15 @@ def test_the_truth_survives_json() -> None:
     )
     truth = sim.Truth(9, 8, "RGGB", 5.0, 0.8, (1.0,), (2.0,), ((3.0,),) * 3, ((1, 2, 3.5),), (frame,))
     assert sim.Truth.from_json(truth.to_json()) == truth
+
+
+def test_unsteady_hot_pixels_come_and_go() -> None:
+    hot = sim.random_hot(8, 64, 48, 20, low=200, high=300)
+    camera = sim.Camera(64, 48, read_noise_e=1.0, dark_e_s=0.0, hot=hot, unsteady=0.5)
+    rng = np.random.default_rng(8)
+    frames = np.array(
+        [[f[y, x] for x, y, _ in hot] for f in (sim.dark(camera, 10, rng=rng) for _ in range(24))]
+    )
+    flickers = frames.max(axis=0) > 2 * frames.min(axis=0)
+    assert flickers.sum() == 10
+    assert flickers[::2].all()
