@@ -25,7 +25,8 @@ def hot_scan(
     Counting goes on when the arrays are full, so that a caller can see that they were too small.
     A pixel is hot when it exceeds all but one of the 8 pixels two steps away (its colour in a Bayer mosaic and in
     mono) by `excess` ADU, exceeds their mean by `spread` times their range, and its four touching pixels exceed
-    *their* neighbours of the same colour, on average, by less than `touch` of what it exceeds its own.
+    *their* neighbours of the same colour, on average, by less than `touch` of what it exceeds its own. Of a bright
+    one the strongest of the four may be hot as well.
     """
     height, width = image.shape
     limit = np.float32(excess)
@@ -64,27 +65,36 @@ def hot_scan(
                 mean = (total - first) / np.float32(7)
                 if not value - mean > np.float32(spread) * (second - least):
                     continue
-                touching = (
-                    np.float32(row[x - 1])
-                    + np.float32(row[x + 1])
-                    + np.float32(image[y - 1, x])
-                    + np.float32(image[y + 1, x])
+                # Excess of each touching pixel over the middle of four of its colour: one hot pixel among those
+                # must not make a star look lonely.
+                level = _middle_of_four(above[x - 1], above[x + 1], below[x - 1], below[x + 1])
+                one, two = np.float32(row[x - 1]) - level, np.float32(row[x + 1]) - level
+                before, after = image[y - 1], image[y + 1]
+                level = _middle_of_four(before[x - 2], before[x + 2], after[x - 2], after[x + 2])
+                three, four = np.float32(before[x]) - level, np.float32(after[x]) - level
+                sum4 = (one + two) + (three + four)
+                own = value - mean
+                lonely = sum4 < np.float32(4.0 * touch) * own
+                # A pair of touching hot pixels lights nothing else; a star between two pixels lights four more.
+                sum3 = sum4 - max(max(one, two), max(three, four))
+                pair = (
+                    own > np.float32(2.0) * limit
+                    and value > first + limit
+                    and sum3 < np.float32(2.0 * touch) * own
                 )
-                around = (
-                    np.float32(above[x - 1])
-                    + np.float32(above[x + 1])
-                    + np.float32(below[x - 1])
-                    + np.float32(below[x + 1])
-                    + np.float32(image[y - 1, x - 2])
-                    + np.float32(image[y - 1, x + 2])
-                    + np.float32(image[y + 1, x - 2])
-                    + np.float32(image[y + 1, x + 2])
-                )
-                if touching / np.float32(4) - around / np.float32(8) < np.float32(touch) * (value - mean):
+                if lonely or pair:
                     if found < len(rows):
                         rows[found], columns[found] = y, x
                     found += 1
     return found
+
+
+@njit(nogil=True, cache=True)
+def _middle_of_four(a: float, b: float, c: float, d: float) -> np.float32:
+    """The mean of the two middle values."""
+    p, q, r, s = np.float32(a), np.float32(b), np.float32(c), np.float32(d)
+    low, high = min(min(p, q), min(r, s)), max(max(p, q), max(r, s))
+    return np.float32(0.5) * (((p + q) + (r + s)) - low - high)
 
 
 @njit(nogil=True, cache=True)
@@ -220,7 +230,8 @@ def highest_near(
 
 @njit(nogil=True, cache=True)
 def aperture_flux(
-    image: Float32Array,
+    image: NDArray[Any],
+    parity: int,
     xs: NDArray[np.float64],
     ys: NDArray[np.float64],
     radius: float,
@@ -229,18 +240,19 @@ def aperture_flux(
     core: float,
     flux: NDArray[np.float64],
     core_flux: NDArray[np.float64],
-    peak: NDArray[np.float64],
 ) -> None:
-    """Flux within `radius` and within `core` of each place, above the median of the ring from `inner` to `outer`.
+    """Flux within `radius` and within `core` of each place, above the sky in the ring from `inner` to `outer`.
 
-    Pixels on the rim count by the share of a 5x5 grid that lies inside. NaN where the aperture leaves the image or
-    the ring holds fewer than 12 pixels. `peak` is the highest pixel within `radius`, above the local sky.
+    Pixels on the rim count by the share of a 5x5 grid that lies inside. `parity` chooses the pixels of one half of a
+    chequerboard, as in `fit_stars`, which then count twice; -1 takes all. NaN where the aperture leaves the image or
+    the ring holds fewer than 12 pixels.
     """
     height, width = image.shape
     size = 2 * math.ceil(outer) + 3
-    ring = np.empty(size * size, np.float32)
+    ring = np.empty(size * size, np.float64)
+    each = 1.0 if parity < 0 else 2.0
     for i in range(len(xs)):
-        flux[i] = core_flux[i] = peak[i] = np.nan
+        flux[i] = core_flux[i] = np.nan
         cx, cy = xs[i], ys[i]
         inside = cx >= radius and cy >= radius and cx <= width - 1 - radius and cy <= height - 1 - radius
         if not inside:  # also when a coordinate is NaN
@@ -250,36 +262,39 @@ def aperture_flux(
         count = 0
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
+                if parity >= 0 and (x + y) % 2 != parity:
+                    continue
                 r2 = (x - cx) ** 2 + (y - cy) ** 2
-                if inner * inner <= r2 <= outer * outer and not math.isnan(image[y, x]):
+                if inner * inner <= r2 <= outer * outer and math.isfinite(image[y, x]):
                     ring[count] = image[y, x]
                     count += 1
         if count < 12:
             continue
-        # Neighbouring stars only add light: the median of what lies within 3 sigma of a first median.
-        sky = np.median(ring[:count])
+        # Neighbouring stars only add light: what lies over 3 sigma from the median goes, twice. Then the mean, not
+        # the median: levels are whole numbers, in steps of up to 16.
         for _ in range(2):
-            spread = np.float32(4.4478) * np.median(np.abs(ring[:count] - sky))
+            middle = np.median(ring[:count])
+            spread = max(4.4478 * np.median(np.abs(ring[:count] - middle)), 1.0)
             kept = 0
             for k in range(count):
-                if abs(ring[k] - sky) <= spread:
+                if abs(ring[k] - middle) <= spread:
                     ring[kept] = ring[k]
                     kept += 1
             count = kept
-            sky = np.median(ring[:count])
-        total, middle, highest = 0.0, 0.0, -np.inf
+        sky = ring[:count].mean()
+        total, center = 0.0, 0.0
         for y in range(max(0, int(cy - radius)), min(height - 1, int(cy + radius) + 1) + 1):
             for x in range(max(0, int(cx - radius)), min(width - 1, int(cx + radius) + 1) + 1):
+                if parity >= 0 and (x + y) % 2 != parity:
+                    continue
                 distance = math.sqrt((x - cx) ** 2 + (y - cy) ** 2)
                 if distance > radius + 0.75:
                     continue
                 value = np.float64(image[y, x]) - sky
-                if distance < radius:
-                    highest = max(highest, value)
                 total += value * _share(distance, x - cx, y - cy, radius)
                 if distance < core + 0.75:
-                    middle += value * _share(distance, x - cx, y - cy, core)
-        flux[i], core_flux[i], peak[i] = total, middle, highest
+                    center += value * _share(distance, x - cx, y - cy, core)
+        flux[i], core_flux[i] = each * total, each * center
 
 
 @njit(nogil=True, cache=True)
@@ -291,11 +306,13 @@ def half_flux_radii(
     reach: float,
     grid: int,
     out: NDArray[np.float64],
+    peaked: NDArray[np.float64],
 ) -> None:
     """The radius that holds half of the light within `reach` of each place, into `out`; NaN where there is none.
 
-    The sky is the median between `reach` and 1.5 `reach`. Each pixel counts as grid x grid points of its level.
-    `parity` chooses the pixels of one half of a chequerboard, as in `fit_stars`; -1 takes all.
+    `peaked` is the surface brightness within 0.4 of that radius over that around it (0.8 to 1.2): about 1.8 for a
+    star, under 1 for a ring. The sky is the median between `reach` and 1.5 `reach`. Each pixel counts as grid x grid
+    points of its level. `parity` chooses the pixels of one half of a chequerboard, as in `fit_stars`; -1 takes all.
     """
     height, width = image.shape
     outer = 1.5 * reach
@@ -304,7 +321,7 @@ def half_flux_radii(
     fine = 20  # bins per pixel
     growth = np.empty(int(reach * fine) + 1)
     for i in range(len(xs)):
-        out[i] = np.nan
+        out[i] = peaked[i] = np.nan
         cx, cy = xs[i], ys[i]
         if not (cx > reach and cy > reach and cx < width - 1 - reach and cy < height - 1 - reach):
             continue
@@ -345,6 +362,12 @@ def half_flux_radii(
                 out[i] = (at + (half - total) / growth[at]) / fine
                 break
             total += growth[at]
+        inner = int(0.4 * out[i] * fine)
+        low, high = int(0.8 * out[i] * fine), int(1.2 * out[i] * fine)
+        if inner > 0 and high <= len(growth):
+            rim = growth[low:high].sum() / (high * high - low * low)
+            if rim > 0:
+                peaked[i] = growth[:inner].sum() / (inner * inner) / rim
 
 
 @njit(nogil=True, cache=True)

@@ -1,45 +1,56 @@
 """Light of stars in apertures, and how much of it one frame received against another."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.imaging.types import Float32Array, Float64Array
+from astrotui.imaging.types import Float64Array
 
 APERTURE_FWHM = 1.5  # radius of the aperture: wide enough that seeing cancels in ratios
-CORE_FWHM = 0.6
+CORE_FWHM = 0.65
+PIXEL_FWHM2 = 8 * np.log(2.0) / 12  # what a square pixel adds to the squared FWHM
 
 
 @dataclass(frozen=True, eq=False)
 class Apertures:
-    """What apertures hold, in the units of the plane; NaN where they do not fit into it.
+    """What apertures hold, in ADU; NaN where they do not fit into the frame.
 
     Attributes
     ----------
-    flux : float64 (n,) above the local sky, within the radius
-    core : float64 (n,) within `CORE_FWHM`: core / flux tells stars from hot pixels and galaxies
-    peak : float64 (n,) highest pixel above the local sky
+    flux : float64 (n,) above the local sky, within `radius`
+    core : float64 (n,) within a smaller one: core / flux tells stars from hot pixels and galaxies
+    radius : px
     """
 
     flux: Float64Array
     core: Float64Array
-    peak: Float64Array
+    radius: float
 
 
-def measure_apertures(plane: Float32Array, x: Float64Array, y: Float64Array, fwhm: float) -> Apertures:
-    """Aperture fluxes at places (n,) of a plane (H, W), radius 1.5 `fwhm`, sky from a ring around.
+def measure_apertures(
+    image: NDArray[Any], x: Float64Array, y: Float64Array, fwhm_px: float, parity: int = -1
+) -> Apertures:
+    """Aperture fluxes at places (n,) of an image (H, W), sky from a ring around each.
 
-    `fwhm` is in pixels of the plane, as the stars appear on it.
+    The radius is 1.5 times the FWHM of the light, so that the same share of its wings is inside at any seeing;
+    small stars need a little more, because pixels spread them twice: by integrating, and by counting as squares.
+
+    Parameters
+    ----------
+    fwhm_px : before pixels integrate the light
+    parity : (x + y) % 2 of the pixels to use, the greens of a mosaic, each of which counts twice; -1 for all
     """
     from astrotui.imaging.measure_kernels import aperture_flux
 
-    radius = max(APERTURE_FWHM * fwhm, 1.5)
-    inner = radius + max(1.0, 0.5 * fwhm)
-    outer = max(inner + 2.0, np.sqrt(inner**2 + 80 / np.pi))
-    flux, core, peak = (np.empty(len(x)) for _ in range(3))
-    aperture_flux(plane, x, y, radius, inner, outer, max(CORE_FWHM * fwhm, 0.7), flux, core, peak)
-    return Apertures(flux, core, peak)
+    apparent = float(np.hypot(fwhm_px, np.sqrt(2 * PIXEL_FWHM2)))
+    radius = max(APERTURE_FWHM * fwhm_px, 1.36 * apparent)
+    inner = radius + max(1.5, 0.5 * fwhm_px)
+    outer = float(np.sqrt((inner + 1.0) ** 2 + (300 if parity >= 0 else 200) / np.pi))
+    flux, core = np.empty(len(x)), np.empty(len(x))
+    aperture_flux(image, parity, x, y, radius, inner, outer, max(CORE_FWHM * apparent, 1.2), flux, core)
+    return Apertures(flux, core, radius)
 
 
 def aperture_noise(noise_adu: float, fwhm_px: float, *, greens: bool = True) -> float:

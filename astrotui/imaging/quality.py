@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
-from astrotui.imaging.hotpixels import find_hot, native, pixel_noise
-from astrotui.imaging.photometry import measure_apertures
+from astrotui.imaging.hotpixels import fill_hot, find_hot, native, pixel_noise
+from astrotui.imaging.photometry import PIXEL_FWHM2, measure_apertures
 from astrotui.imaging.stars import (
-    PIXEL_FWHM2,
     Plane,
     Shape,
     detect,
@@ -31,6 +30,10 @@ CONSIDERED = 500  # detections that are looked at closely for it
 ENOUGH_UNSATURATED = 30  # with so many, saturated stars are left out of the list
 NEAR_FULL = 0.95  # of the full scale: converters and pixels stop being linear a little before it
 LEAST_ALIKE = 0.45  # share of the bright sources that have one size, if they are stars
+LEAST_CONTRAST = (
+    0.8  # of a star's centre over its half-flux radius: 1.9 for a Gaussian, 1 for a disc, 0 for a ring
+)
+RING_FWHM = 4.0  # px; smaller rings cannot be told from stars
 SMALLEST_FWHM = 0.75  # px; less is no light through a telescope
 LARGEST_FWHM = 40.0  # px; beyond this no fit is to be trusted
 SMALLEST = 32  # pixels a side; less is no frame
@@ -131,6 +134,20 @@ def measure_frame(
     return _judge(image, plane, mosaic, origin, saturation, hot, level, noise, saturated)
 
 
+def warm_up() -> None:
+    """Compile every kernel that measuring needs, or load it from the cache, before child processes start."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    image = rng.normal(300, 5, (96, 96))
+    for cx, cy in ((30.2, 40.1), (60.5, 25.3), (50.0, 70.8)):
+        image += 3000 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 3)
+    for frame in (image.astype(np.uint16), image.astype(np.float32)):
+        measure_frame(frame, cfa_phase="RGGB", full_scale_adu=65535)
+        measure_frame(frame, cfa_phase=None, full_scale_adu=65535)
+    tall = np.tile(image, (8, 8))
+    measure_frame(tall.astype(np.uint16), cfa_phase=None, full_scale_adu=65535)
+
+
 def _judge(
     image: NDArray[Any],
     plane: Plane,
@@ -168,12 +185,14 @@ def _judge(
     fwhm = guess if shape is None else shape.fwhm
     if shape is not None:
         x, y = refine_places(image, plane, parity, x, y, shape, saturation, places)
-    listed, good = _list_stars(plane, x, y, full, fwhm)
+    # Apertures and radii cannot leave pixels out as fits do.
+    clean = fill_hot(image, hot, mosaic)
+    listed, good = _list_stars(clean, parity, x, y, full, fwhm, noise)
     sharp = good & ~full
-    hfr = _half_flux_radius(image, parity, x[sharp], y[sharp], fwhm)
+    hfr, contrast = _half_flux_radius(clean, parity, x[sharp], y[sharp], fwhm)
     streak = bool(find_streaks(plane.pixels, plane.noise))
     return FrameMeasurement(
-        _problem(shape, len(listed), len(close), hfr),
+        _problem(shape, len(listed), hfr, contrast),
         int(np.count_nonzero(good)) + len(found) - len(close),
         None if shape is None else shape.fwhm,
         None if shape is None else shape.axes[0],
@@ -187,15 +206,19 @@ def _judge(
 
 
 def _list_stars(
-    plane: Plane, sensor_x: Float64Array, sensor_y: Float64Array, saturated: Mask, fwhm: float
+    image: NDArray[Any],
+    parity: int,
+    x: Float64Array,
+    y: Float64Array,
+    saturated: Mask,
+    fwhm: float,
+    noise: float,
 ) -> tuple[StarList, Mask]:
     """The star list, and which of the sources at sensor places (n,) are stars."""
-    apparent = plane.apparent_fwhm(fwhm)
-    x, y = plane.from_sensor(sensor_x), plane.from_sensor(sensor_y)
-    light = measure_apertures(plane.pixels, x, y, apparent)
-    area = np.pi * (1.5 * apparent) ** 2
+    light = measure_apertures(image, x, y, fwhm, parity)
+    pixels = np.pi * light.radius**2 * (2.0 if parity >= 0 else 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        snr = light.flux / (plane.noise * np.sqrt(area))
+        snr = light.flux / (noise * np.sqrt(pixels))
         concentration = light.core / light.flux
         usual = np.nanmedian(np.where((snr > 15) & ~saturated, concentration, np.nan)[:150])
         if not np.isfinite(usual):
@@ -210,44 +233,45 @@ def _list_stars(
         chosen = good
     order = np.flatnonzero(chosen)
     order = order[np.argsort(-light.flux[order], kind="stable")][:LISTED]
-    flux = light.flux[order] * plane.step**2  # as if every pixel had recorded this colour
-    stars = StarList(*(a.astype(np.float32) for a in (sensor_x[order], sensor_y[order], flux)))
+    stars = StarList(*(a[order].astype(np.float32) for a in (x, y, light.flux)))
     return stars, good
 
 
 def _half_flux_radius(
     image: NDArray[Any], parity: int, x: Float64Array, y: Float64Array, fwhm: float
-) -> float | None:
-    """The median half-flux radius of stars at places (n,) of the frame, without what the pixels add."""
+) -> tuple[float | None, float]:
+    """The median half-flux radius of stars at places (n,) of the frame, without what the pixels add, and how much
+    brighter their centres are than their surroundings at that radius."""
     from astrotui.imaging.measure_kernels import half_flux_radii
 
     count = int(np.clip(60 * (6 / max(fwhm, 1.0)) ** 2, 15, 60))
-    radius = np.empty(len(x[:count]))
+    radius, peaked = np.empty(len(x[:count])), np.empty(len(x[:count]))
     grid = 5 if fwhm < 5 else 3
-    half_flux_radii(image, parity, x[:count], y[:count], max(3.0 * fwhm, 4.0), grid, radius)
+    half_flux_radii(image, parity, x[:count], y[:count], max(3.0 * fwhm, 4.0), grid, radius, peaked)
     if not np.isfinite(radius).any():
-        return None
+        return None, np.inf
+    contrast = float(np.nanmedian(peaked)) if np.isfinite(peaked).any() else np.inf
     # A pixel widens the light twice, by integrating it and by standing for its whole square here; a Gaussian's
     # half-flux radius is half its FWHM.
-    return float(np.sqrt(max(float(np.nanmedian(radius)) ** 2 - PIXEL_FWHM2 / 2, 0.04)))
+    hfr = float(np.sqrt(max(float(np.nanmedian(radius)) ** 2 - PIXEL_FWHM2 / 2, 0.04)))
+    return hfr, contrast
 
 
-def _problem(shape: Shape | None, listed: int, sources: int, hfr: float | None) -> str | None:
-    if shape is None or (shape.fitted >= 6 and shape.alike < LEAST_ALIKE):
+def _problem(shape: Shape | None, listed: int, hfr: float | None, contrast: float) -> str | None:
+    if shape is None:
         return "nothing in it looks like a star"
     if shape.fwhm < SMALLEST_FWHM:
         return "only hot pixels"
-    if shape.fwhm > LARGEST_FWHM or (hfr is not None and _is_ring(shape.fwhm, hfr)):
+    # Where a fit settled on a piece of a ring, the light reaches much further than it says.
+    astray = shape.fwhm > LARGEST_FWHM or (hfr is not None and hfr > 0.95 * shape.fwhm)
+    hollow = shape.fwhm > RING_FWHM and contrast < LEAST_CONTRAST
+    if shape.fitted >= 6 and shape.alike < LEAST_ALIKE and not hollow:
+        return "nothing in it looks like a star"
+    if astray or hollow:
         return "out of focus: stars are rings"
     if listed < 3:
         return "no stars" if listed == 0 else f"only {plural(listed, 'star')}"
     return None
-
-
-def _is_ring(fwhm: float, hfr: float) -> bool:
-    """HFR over FWHM is 0.5 for a Gaussian and up to 0.7 for a Moffat; a disc or ring of light has less, and where a
-    fit settled on a piece of a ring it has far more."""
-    return hfr > 0.95 * fwhm or (fwhm > 5.0 and hfr < 0.465 * fwhm)
 
 
 def _extremes(image: NDArray[Any]) -> tuple[float, float]:

@@ -24,7 +24,8 @@ from astrotui.imaging.types import Float64Array, StarList
 from astrotui.text import plural
 
 Model = Literal["similarity", "shift", "affine", "homography"]
-CONTROL_POINTS = (50, 80, 25)  # brightest stars given to the triangle matching, in the order of trying
+CONTROL_POINTS = 50  # brightest stars given to the triangle matching; more make a failure cost seconds
+PAIRED = (60, 100)  # brightest stars whose pairs are compared
 RADII = (6.0, 2.0, 1.0)  # px, within which all stars are matched, one after the other
 LEAST = 5  # matched stars; fewer are believed only when nearly all there are
 FIXED_PX = 0.25  # a transform that moves no corner further than this is suspected of matching hot pixels
@@ -115,10 +116,12 @@ def match_stars(
         fewer = "the frame" if len(frame) <= len(reference) else "the reference"
         raise RegistrationError(f"{fewer} has only {plural(min(len(frame), len(reference)), 'star')}")
     points, targets = _points(frame), _points(reference)
-    if frame is reference or np.array_equal(points, targets):
+    if len(points) >= 3 and np.array_equal(points, targets):
         everyone = np.arange(len(points))
         return Registration(np.eye(3), len(points), 0.0, everyone, everyone, model)
-    best = _search(points, targets, frame, model, shape, seed, scale_limits, hint)
+    best = None
+    if min(len(points), len(targets)) >= 3:
+        best = _search(points, targets, frame, model, shape, seed, scale_limits, hint)
     if best is not None and _stands_still(best.transform, shape):
         best = _without_fixed(best, frame, reference, model, shape, seed, scale_limits, span_s)
     if best is None and images is not None:
@@ -158,15 +161,15 @@ def _guesses(
         yield hint
     if model == "shift":
         yield from common_offsets(points, targets)
-    for count in CONTROL_POINTS:
-        if (guess := match_triangles(points, targets, count, seed)) is not None:
-            yield guess
-        if min(len(points), len(targets)) <= count:
-            break
-    yield from common_pairs(points[:60], targets[:60])
-    if (guess := match_triangles(_central(points), _central(targets), 50, seed)) is not None:
+    if (guess := match_triangles(points, targets, CONTROL_POINTS, seed)) is not None:
         yield guess
+    for count in PAIRED:
+        yield from common_pairs(points[:count], targets[:count])
+        if max(len(points), len(targets)) <= count:
+            break
     yield from common_offsets(points, targets)
+    if (guess := match_triangles(_central(points), _central(targets), CONTROL_POINTS // 2, seed)) is not None:
+        yield guess
 
 
 def _central(points: Float64Array) -> Float64Array:
@@ -238,22 +241,20 @@ def _believable(
     """Whether so many pairs can hardly be chance.
 
     Of the stars that fall onto the reference's field each finds a stranger within 1 px with the probability
-    n pi / area. Transforms are proposed by a few stars that then agree by construction, and about a million
-    are looked at: the rest must be more than chance would give one in a thousand times over all of those.
+    n pi / area. Two stars determine a transform and agree with it by construction; the others must be more than
+    chance would give one time in a thousand, over all pairs of pairs that could have proposed one.
     """
     moved = apply(transform, points)
     low, high = targets.min(axis=0) - 10, targets.max(axis=0) + 10
     common = int(np.count_nonzero(((moved >= low) & (moved <= high)).all(axis=1)))
     area = max(float(np.prod(high - low)), 0.02 * shape[0] * shape[1])
     expected = max(common, matched) * min(1.0, len(targets) * np.pi * RADII[-1] ** 2 / area)
-    built_in = 1 if coefficients == 2 else 3
-    if matched - built_in < 1:
+    built_in = 1 if coefficients == 2 else 2
+    if matched <= built_in or (matched < LEAST and matched < 0.8 * common):
         return False
-    if matched < LEAST and matched < 0.8 * max(common, 1):
-        return False
-    return _chance(matched - built_in, expected) < (1e-4 if coefficients == 2 else 1e-9) or (
-        matched >= 4 and matched >= 0.8 * min(len(points), len(targets)) and expected < 0.02
-    )
+    n, m = (min(len(stars), PAIRED[0]) for stars in (points, targets))
+    trials = max(1.0, 2 * (n * n / 2) * (m * m / 2) * 3 / 400)  # pairs as long as another within 1.5 px
+    return trials * _chance(matched - built_in, expected) < 1e-3
 
 
 def _chance(least: int, expected: float) -> float:
@@ -383,13 +384,11 @@ def _points(stars: StarList) -> Float64Array:
 def _weights(stars: StarList) -> Float64Array:
     """Weights of the squared distances: 1 / variance of a place up to a factor.
 
-    Against the sky's noise the variance goes as flux^-2, for bright stars as flux^-1; the brightest twentieth is
-    held down because distortion, not noise, limits it.
+    Against the sky's noise the variance goes as flux^-2; for bright stars air and optics set a floor, which is
+    reached at about eight times the flux of the faintest in the list.
     """
     if len(stars) == 0:
         return np.zeros(0)
     light = np.maximum(stars.flux.astype(np.float64), 1e-9)
-    turn, top = (float(v) for v in np.percentile(light, (75, 95)))
-    light = np.minimum(light, top)
-    weights = light**2 / (light + turn)
-    return np.asarray(np.maximum(weights / weights.max(), 1e-4))
+    turn = 8.0 * float(np.percentile(light, 5))
+    return np.asarray(1.0 / (1.0 + (turn / light) ** 2))

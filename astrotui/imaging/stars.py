@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
 from astrotui.imaging.hotpixels import HotPixels, fill_values
+from astrotui.imaging.photometry import PIXEL_FWHM2
 from astrotui.imaging.types import Float32Array, Float64Array, Mask
 
 BIN_ABOVE_PIXELS = (
@@ -16,7 +17,6 @@ BIN_ABOVE_PIXELS = (
 DETECT_SIGMA = 5.0  # of the matched filter's output
 MESH = 64  # pixels of the plane
 FWHM2_OF_SIGMA2 = 8 * np.log(2.0)
-PIXEL_FWHM2 = FWHM2_OF_SIGMA2 / 12  # what a square pixel adds to the squared FWHM
 GREENS_FWHM2 = FWHM2_OF_SIGMA2 / 4  # what averaging the two greens of a cell adds, per axis
 WING_STARS = 15  # bright stars whose wings decide beta
 USUAL_B = 0.25  # 1 / beta where no star is bright enough to tell
