@@ -110,7 +110,8 @@ def combine_stack(
     At least one sample of each pixel is kept. What the rejections mean:
 
     - sigma: samples beyond `low`, `high` standard deviations (divisor n) of the median go; repeated until none
-      goes. This is `ccdproc.Combiner.sigma_clipping(func="median", maxiters=None)`.
+      goes. This is `astropy.stats.sigma_clip(cenfunc="median", maxiters=None)`; `ccdproc.Combiner.sigma_clipping`
+      does the same, but one round only.
     - winsorized: as sigma, but sigma is the fixed point of s = 1.134 sd(samples clipped to median +- 1.5 s). It is
       solved for, where others iterate until the change is under 0.0005 s.
     - linear: the sorted samples are fitted by a line against their rank, sigma is the mean absolute residual;
@@ -120,7 +121,8 @@ def combine_stack(
       `ccdproc.Combiner.clip_extrema` on complete cubes; missing samples are not counted here.
     - auto: each residual is divided by its frame's `sigma` first. From 8 frames on winsorized with sigma at least 1;
       with fewer, |x - median| beyond 5/3 of the kappas times sqrt(sigma^2 + photon noise + (0.1 steepest
-      difference to a neighbor)^2). Without `sigma` it is estimated, equal for all, from the cube.
+      difference to a neighbor)^2), and beyond two fifths of that within two pixels of a sample of the same frame
+      that goes. Without `sigma` it is estimated, equal for all, from the cube.
 
     Parameters
     ----------
@@ -257,7 +259,8 @@ def _by_known_noise(
     sky: float,
     weight: Float32Array,
 ) -> CombineResult:
-    from astrotui.imaging.combine_kernels import known_noise_tile, median_tile
+    from astrotui.imaging.combine_kernels import median_tile
+    from astrotui.imaging.known_noise_kernels import known_noise_tile
 
     n = len(data)
     rows, columns = (1, int(np.prod(shape))) if len(shape) < 2 else shape[-2:]

@@ -81,7 +81,9 @@ class CombineRule:
     @property
     def margin(self) -> int:
         """Pixels around a tile that its rejection looks at."""
-        return 1 if self.method is None else 0
+        from astrotui.imaging.known_noise_kernels import MARGIN
+
+        return MARGIN if self.method is None else 0
 
 
 def combine_rule(
@@ -324,7 +326,8 @@ class TileWorker:
         output: BandOutput,
         region: Any,
     ) -> None:
-        from astrotui.imaging.combine_kernels import combine_tile, known_noise_tile, median_tile
+        from astrotui.imaging.combine_kernels import combine_tile, median_tile
+        from astrotui.imaging.known_noise_kernels import known_noise_tile
 
         rule = self._rule
         weight = np.ascontiguousarray(rule.weight[present])
