@@ -187,5 +187,5 @@ def _environment(owner: Owner, marked: str) -> dict[str, str]:
     kernels = places().kernels
     with contextlib.suppress(OSError):  # then kernels are compiled anew
         kernels.mkdir(parents=True, exist_ok=True)
-    environment["NUMBA_CACHE_DIR"] = str(kernels)  # else numba writes beside the package
+    environment.setdefault("NUMBA_CACHE_DIR", str(kernels))  # else numba writes beside the package
     return environment

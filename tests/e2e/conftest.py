@@ -1,0 +1,50 @@
+"""The installed command, run as a person's shell runs it: real processes, a real worker."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+
+Shell = Callable[..., Done]
+
+
+@pytest.fixture
+def shell(home: Path) -> Shell:
+    """`shell("stack", "m42", "--json")` in a home of its own."""
+
+    def run(*words: str | Path, timeout: float = 300) -> Done:
+        command = [sys.executable, "-m", "astrotui", *map(str, words)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env=os.environ.copy(), check=False
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def samples() -> Path:
+    return REPOSITORY / "sample_sessions"
