@@ -4,7 +4,7 @@ Each function that changes a job does so only while `owner` holds its lease and 
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LEASE_S = 15.0
 HEARTBEAT_S = 3.0
+LONGEST_LEASE_S = 120.0
 PATIENT_DEATHS = 3  # a job that died so often lets others of its priority go first
 
 
@@ -120,13 +121,18 @@ def reclaim(db: DbSession, catalog: Path) -> int:
         owner = owner_of(job)
         if owner is None or is_dead(owner):
             after_death(db, catalog, job, "its worker ended")
-        elif job.lease_until is None or job.lease_until < now():
+        elif _has_run_out(job.lease_until):
             after_death(db, catalog, job, f"its worker on {owner.host} gave no sign of life")
         else:
             continue
         count += 1
     db.flush()
     return count
+
+
+def _has_run_out(until: datetime | None) -> bool:
+    """Also when it ends far in the future: then the clock was set back since, and a living owner renews it."""
+    return until is None or not 0 <= (until - now()).total_seconds() <= LONGEST_LEASE_S
 
 
 def clean_up(catalog: "Catalog", record: JobRecord, owner: Owner) -> list[str]:

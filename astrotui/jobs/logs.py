@@ -11,6 +11,7 @@ from astrotui.text import clean
 
 MAX_BYTES = 1_000_000  # of one file; one older file is kept beside it
 MAX_LINE = 2_000
+KEPT = 500  # logs of so many jobs
 FORMAT = "%(asctime)s %(message)s"
 HIDDEN = "<private>"
 
@@ -61,6 +62,17 @@ def open_log(path: Path) -> tuple[logging.Logger, RotatingFileHandler]:
     logger = logging.Logger(path.stem, logging.INFO)  # not in the tree of loggers: nobody else writes to it
     logger.addHandler(handler)
     return logger, handler
+
+
+def prune(keep: int = KEPT) -> None:
+    """Remove the oldest logs of jobs, so that `keep` are left."""
+    try:
+        found = sorted(places().logs.glob("job-*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return  # another worker does the same just now
+    for path in found[keep:]:
+        for part in (path, path.with_name(path.name + ".1")):
+            part.unlink(missing_ok=True)
 
 
 def read_log(path: Path, last_lines: int | None = None) -> list[str]:

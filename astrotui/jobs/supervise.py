@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from astrotui.catalog.database import Catalog
 
-TICK_S = 0.1  # how long a wish to cancel can go unseen
+TICK_S = 0.05  # how long a wish to cancel can go unseen
 REPORT_S = 0.25  # progress is written at most four times a second
 _Answer = TypeVar("_Answer")
 
@@ -136,7 +136,7 @@ class Attempt:
     def _watch(self, child: Child, log: "Logger") -> Outcome | None:
         """Until the work ends by itself (None), or has to be ended for the reason that is returned."""
         beat_at = time.monotonic() + self._times.heartbeat_s
-        seen = self._catalog.data_version()
+        seen: int | None = None  # look at once: the wish to cancel may be older than this attempt
         while not child.has_ended:
             self._hear(child.listen(TICK_S), log)
             if self._is_stopping():

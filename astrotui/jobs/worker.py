@@ -6,6 +6,7 @@ It imports no pixel library. SIGHUP is ignored; on SIGTERM or SIGINT it gives it
 """
 
 import argparse
+import math
 import os
 import select
 import signal
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func
 from sqlalchemy import select as select_rows
+from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Job
 from astrotui.config import load_settings
 from astrotui.errors import AstrotuiError
-from astrotui.jobs import leases, registry
+from astrotui.jobs import leases, logs, registry
 from astrotui.jobs.owner import this_process
 from astrotui.jobs.supervise import Attempt, Outcome, Times
 from astrotui.text import plural
@@ -99,6 +101,7 @@ class Worker:
             most = registry.slots(db) if self._launched else None
             if not registry.register(db, self._owner, most=most):
                 return "another worker serves the queue"
+        logs.prune()
         try:
             return self._serve()
         finally:
@@ -135,18 +138,9 @@ class Worker:
         So a job that is queued later finds no worker registered, and its launcher starts one.
         """
         with self._catalog.write() as db:
-            counts: dict[str, int] = dict(
-                db.execute(
-                    select_rows(Job.status, func.count())
-                    .where(Job.status.in_(("queued", "running")))
-                    .group_by(Job.status)
-                )
-                .tuples()
-                .all()
-            )
-            if counts.get("running"):
+            if _count(db, "running"):
                 return None
-            queued = counts.get("queued", 0)
+            queued = _count(db, "queued")
             if queued and not registry.is_paused(db):
                 return None
             registry.unregister(db, self._owner)
@@ -155,19 +149,23 @@ class Worker:
         return "no job is queued or running"
 
     def _wait(self, seen: int) -> None:
-        """Until the catalogue changes, something may have become free without a change, or a signal comes."""
-        until = time.monotonic() + min(CLAIM_S, self._times.lease_s / 4)
-        while not self._stop.asked and time.monotonic() < until:
-            if self._catalog.data_version() != seen:
-                return
+        """Until the catalogue changes, a signal comes, or others' jobs may have become free without a change."""
+        with self._catalog.read() as db:
+            others = _count(db, "running") > 0
+        until = time.monotonic() + (min(CLAIM_S, self._times.lease_s / 4) if others else math.inf)
+        while not self._stop.asked and time.monotonic() < until and self._catalog.data_version() == seen:
             select.select([self._stop.descriptor], [], [], LOOK_S)
-        self._refresh()
+            self._refresh()
 
     def _refresh(self) -> None:
         if time.monotonic() - self._refreshed >= registry.REFRESH_S:
             self._refreshed = time.monotonic()
             with self._catalog.write(durable=False) as db:
                 registry.refresh(db, self._owner)
+
+
+def _count(db: DbSession, status: str) -> int:
+    return db.execute(select_rows(func.count(Job.id)).where(Job.status == status)).scalar_one()
 
 
 def run_worker(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from astrotui.config import places
 from astrotui.errors import JobError
 from astrotui.jobs import estimates, logs, owner
 from astrotui.jobs.environment import Fact, container, facts, kills_user_processes
@@ -155,6 +156,18 @@ class TestLogs:
         files = list(tmp_path.iterdir())
         assert len(files) == 2 and sum(f.stat().st_size for f in files) <= 2 * logs.MAX_BYTES
         assert logs.read_log(path)[-1].split()[2] == str(3 * logs.MAX_BYTES // 1000 - 1)
+
+    def test_the_newest_logs_are_kept(self) -> None:
+        folder = places().logs
+        folder.mkdir(parents=True)
+        for number in range(5):
+            for name in (f"job-x-{number}.log", f"job-x-{number}.log.1"):
+                (folder / name).touch()
+                os.utime(folder / name, (number, number))
+        (folder / "worker-x.log").touch()
+        logs.prune(2)
+        kept = {"job-x-3.log", "job-x-3.log.1", "job-x-4.log", "job-x-4.log.1", "worker-x.log"}
+        assert {path.name for path in folder.iterdir()} == kept
 
     def test_logs_of_two_catalogues_have_names_of_their_own(self, tmp_path: Path) -> None:
         assert logs.job_log(tmp_path / "a", 1) != logs.job_log(tmp_path / "b", 1)

@@ -198,6 +198,13 @@ def test_a_worker_elsewhere_keeps_its_job_until_the_lease_ends(catalog: Catalog)
     assert leases.finish(catalog, job, here)
 
 
+def test_a_lease_from_before_the_clock_was_set_back_does_not_block(catalog: Catalog) -> None:
+    job = queue.enqueue(catalog, "quick", {})
+    leases.claim(catalog, elsewhere(pid=1, start="0"), lease_s=3 * 3600)
+    record = leases.claim(catalog, this_process())
+    assert record is not None and record.id == job
+
+
 def test_ten_deaths_in_a_row_fail_a_job_and_a_finished_stage_forgives(catalog: Catalog) -> None:
     owner = this_process()
     job = queue.enqueue(catalog, "crash", {})

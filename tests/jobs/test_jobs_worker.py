@@ -3,9 +3,11 @@
 import itertools
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -161,7 +163,7 @@ def test_the_lease_of_a_worker_elsewhere_is_taken_over_when_it_ends(
 ) -> None:
     far = elsewhere(pid=1, start="0")
     job = queue.enqueue(catalog, "staged", staged(journal, tmp_path / "out.bin"))
-    leases.claim(catalog, far, lease_s=3600)
+    leases.claim(catalog, far, lease_s=leases.LONGEST_LEASE_S)
     leases.finish_stage(catalog, job, far, "first", 1.0)
     waiting = workers.start("--drain", "--lease", "1", "--heartbeat", "0.2")
     eventually(lambda: _is_registered(catalog))
@@ -182,7 +184,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_work_ended(
     hung = workers.start("--drain", "--lease", "1", "--heartbeat", "0.2")
     eventually(lambda: lines(journal))
     first = int(lines(journal)[0].split()[2])
-    hung.send_signal(signal.SIGSTOP)
+    eventually(lambda: _stopped_between_transactions(hung, catalog))
     other = workers.start("--drain", "--lease", "30")
     eventually(lambda: len(lines(journal)) == 2)
     assert not process_start(first)  # ended before the second one began
@@ -204,7 +206,7 @@ def test_a_worker_that_lost_its_lease_stops_without_touching_the_job(
     leader = int(lines(journal)[0].split()[1])
     far = elsewhere(pid=1, start="0")
     with catalog.write() as db:
-        values = {"owner": far.token, "owner_host": far.host, "lease_until": now() + timedelta(hours=1)}
+        values = {"owner": far.token, "owner_host": far.host, "lease_until": now() + timedelta(seconds=100)}
         db.execute(update(Job).where(Job.id == job).values(values))
     eventually(lambda: not process_start(leader))
     assert leases.look(catalog, job, far) == leases.HeartbeatAnswer(lost=False, cancel=False)
@@ -287,7 +289,10 @@ def test_waiting_reports_changes_and_has_a_dead_worker_replaced(
         wait_for(catalog, 99)
 
 
-def test_the_log_is_private_and_the_work_polite(catalog: Catalog, workers: Workers, journal: Path) -> None:
+def test_the_log_is_private_and_the_work_polite(
+    catalog: Catalog, workers: Workers, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     job = queue.enqueue(catalog, "chatter", {"journal": str(journal)})
     workers.drain()
     text = log_of(catalog, job)
@@ -336,6 +341,19 @@ def test_the_supervisor_loads_no_pixel_library() -> None:
         [launch.WORKER[0], "-c", code], capture_output=True, text=True, check=True, timeout=DEADLINE_S
     )
     assert said.stdout.strip() == "[]"
+
+
+def _stopped_between_transactions(process: "subprocess.Popen[str]", catalog: Catalog) -> bool:
+    """Stop a process; one that holds the catalogue's lock just now goes on, because nobody could write."""
+    process.send_signal(signal.SIGSTOP)
+    with closing(sqlite3.connect(catalog.path, timeout=0.1, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            return False
+    return True
 
 
 def _is_registered(catalog: Catalog) -> bool:
