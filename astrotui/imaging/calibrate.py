@@ -13,7 +13,7 @@ DEFECTS_AT_MOST = 0.01
 FLAT_FLOOR = 0.05
 """Least response of a pixel, relative to its color's mean, that a flat is believed to tell."""
 
-_BLOCK = 64  # pixels over which a dark's glow is taken as even
+_BLOCK = 32  # pixels over which a dark's glow is taken as straight
 _DEAD = 0.3  # a pixel that differs from its neighbors by more is no dust
 
 
@@ -126,21 +126,28 @@ def defect_map(dark: Float32Array | None, flat: Float32Array | None, cfa: str | 
     return mask
 
 
-def _above_local(dark: Float32Array) -> Float32Array:
-    """A dark without its glow: the median of each block is taken off."""
-    height, width = dark.shape
-    result = np.empty_like(dark)
-    for y in range(0, height, _BLOCK):
-        rows = dark[y : y + _BLOCK]
-        whole = width // _BLOCK * _BLOCK
-        if whole:
-            blocks = rows[:, :whole].reshape(len(rows), -1, _BLOCK)[::2]
-            levels = np.nanmedian(blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1), axis=1)
-            result[y : y + _BLOCK, :whole] = rows[:, :whole] - np.repeat(levels, _BLOCK).astype(np.float32)
-        if whole < width:
-            rest = dark[y : y + _BLOCK, max(0, width - _BLOCK) :]
-            result[y : y + _BLOCK, whole:] = rows[:, whole:] - np.float32(np.nanmedian(rest))
-    return result
+def _above_local(image: Float32Array) -> Float32Array:
+    """An image less its smooth part: medians of blocks, joined by straight lines."""
+    height, width = image.shape
+    ny, nx = max(1, height // _BLOCK), max(1, width // _BLOCK)
+    tops, lefts = (np.linspace(0, size, n + 1).astype(int) for size, n in ((height, ny), (width, nx)))
+    levels = np.zeros((ny, nx), np.float32)
+    for j in range(ny):
+        rows = image[tops[j] : tops[j + 1] : 2]
+        for i in range(nx):
+            block = rows[:, lefts[i] : lefts[i + 1]]
+            block = block[np.isfinite(block)]
+            levels[j, i] = np.median(block) if len(block) else 0
+    smooth = _between(tops, height) @ levels @ _between(lefts, width).T
+    return np.asarray(image - smooth, np.float32)
+
+
+def _between(edges: NDArray[np.intp], size: int) -> Float32Array:
+    """Weights (size, n) that join values at the centers of n blocks by straight lines, constant beyond."""
+    centers = (edges[:-1] + edges[1:] - 1) / 2
+    place = np.interp(np.arange(size), centers, np.arange(len(centers)))
+    weights = np.maximum(1 - np.abs(place[:, None] - np.arange(len(centers))), 0)
+    return weights.astype(np.float32)
 
 
 def _from_neighbors(flat: Float32Array, step: int) -> Float32Array:

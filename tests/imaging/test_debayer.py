@@ -1,0 +1,153 @@
+"""Demosaicing: exact on what it must reproduce, the same in all four phases, clamped, local."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from astrotui.imaging.debayer import debayer, superpixel
+
+PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
+
+
+def mosaic_of(planes: np.ndarray, pattern: str) -> np.ndarray:
+    """What a sensor records of color planes (3, H, W)."""
+    out = np.empty(planes.shape[1:], np.float32)
+    for y in (0, 1):
+        for x in (0, 1):
+            out[y::2, x::2] = planes["RGB".index(pattern[2 * y + x]), y::2, x::2]
+    return out
+
+
+def stars(seed: int = 3, shape: tuple[int, int] = (90, 120), sigma: float = 1.2) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    light = np.zeros(shape)
+    for _ in range(25):
+        light += rng.uniform(200, 5000) * np.exp(
+            -((x - rng.uniform(5, shape[1] - 5)) ** 2 + (y - rng.uniform(5, shape[0] - 5)) ** 2)
+            / (2 * sigma**2)
+        )
+    return np.stack([0.7 * light + 50, light + 80, 0.5 * light + 40]).astype(np.float32)
+
+
+def malvar_reference(mosaic: np.ndarray, pattern: str) -> np.ndarray:
+    """Malvar, He & Cutler by plain convolutions, clamped to the nearest pixels of the color."""
+    from scipy.ndimage import correlate, maximum_filter, minimum_filter
+
+    g = (
+        np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]])
+        / 8
+    )
+    h = np.array(
+        [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
+    )
+    d = np.array(
+        [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
+    )
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], bool)
+    sides, ends = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]], bool), np.array([[0, 1, 0]] * 3, bool)
+    ends[1] = False
+    corners = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]], bool)
+
+    def estimate(kernel: np.ndarray, near: np.ndarray) -> np.ndarray:
+        value = correlate(mosaic.astype(np.float64), kernel, mode="mirror")
+        low = minimum_filter(mosaic, footprint=near, mode="mirror")
+        return np.clip(value, low, maximum_filter(mosaic, footprint=near, mode="mirror"))
+
+    guesses = {
+        "green": estimate(g, cross),
+        "sides": estimate(h / 8, sides),
+        "ends": estimate(h.T / 8, ends),
+        "corners": estimate(d / 8, corners),
+    }
+    out = np.empty((3, *mosaic.shape))
+    for y in (0, 1):
+        for x in (0, 1):
+            here = pattern[2 * y + x]
+            at = np.s_[y::2, x::2]
+            out["RGB".index(here)][at] = mosaic[at]
+            if here == "G":
+                beside = pattern[2 * y + 1 - x]
+                out["RGB".index(beside)][at] = guesses["sides"][at]
+                out["RGB".index({"R": "B", "B": "R"}[beside])][at] = guesses["ends"][at]
+            else:
+                out[1][at] = guesses["green"][at]
+                out["RGB".index({"R": "B", "B": "R"}[here])][at] = guesses["corners"][at]
+    return out
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("shape", [(61, 83), (16, 1400), (3, 3)])
+def test_malvar_is_its_definition_clamped(pattern: str, shape: tuple[int, int]) -> None:
+    mosaic = np.random.default_rng(1).normal(500, 100, shape).astype(np.float32)
+    assert_allclose(debayer(mosaic, pattern), malvar_reference(mosaic, pattern), atol=1e-3)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("method", ["malvar", "bilinear"])
+def test_even_colors_come_back(pattern: str, method: str) -> None:
+    planes = np.broadcast_to(np.array([10, 200, 3000], np.float32)[:, None, None], (3, 40, 50))
+    assert_allclose(debayer(mosaic_of(planes, pattern), pattern, method), planes, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_recorded_pixels_stay(pattern: str) -> None:
+    mosaic = mosaic_of(stars(), pattern)
+    for method in ("malvar", "bilinear"):
+        assert_array_equal(mosaic_of(debayer(mosaic, pattern, method), pattern), mosaic)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_gradient_correction_beats_bilinear_on_stars(pattern: str) -> None:
+    planes = stars()
+    mosaic = mosaic_of(planes, pattern)
+    errors = [
+        np.sqrt(np.mean((debayer(mosaic, pattern, method) - planes) ** 2, axis=(1, 2)))
+        for method in ("malvar", "bilinear")
+    ]
+    assert (errors[0] < 0.75 * errors[1]).all()
+
+
+@pytest.mark.parametrize("method", ["malvar", "bilinear"])
+def test_a_hot_pixel_leaves_no_dark_cross(method: str) -> None:
+    mosaic = np.full((30, 30), 100, np.float32)
+    mosaic[14, 14] = 60000
+    result = debayer(mosaic, "RGGB", method)
+    assert result.min() >= 100
+    assert result.max() <= 60000
+
+
+def test_bilinear_keeps_channels_apart() -> None:
+    mosaic = np.zeros((20, 20), np.float32)
+    mosaic[1::2, 1::2] = np.random.default_rng(0).uniform(0, 1000, (10, 10))
+    result = debayer(mosaic, "RGGB", "bilinear")
+    assert_array_equal(result[0], 0)
+    assert_array_equal(result[1], 0)
+
+
+def test_missing_pixels_stay_local() -> None:
+    mosaic = np.full((30, 40), 5, np.float32)
+    mosaic[12, 20] = np.nan
+    missing = np.isnan(debayer(mosaic, "GRBG"))
+    rows, columns = np.nonzero(missing.any(axis=0))
+    assert missing.any() and abs(rows - 12).max() <= 2 and abs(columns - 20).max() <= 2
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_superpixel_takes_one_pixel_a_cell(pattern: str) -> None:
+    planes = np.random.default_rng(2).uniform(0, 100, (3, 21, 33)).astype(np.float32)
+    mosaic = mosaic_of(planes, pattern)
+    result = superpixel(mosaic, pattern)
+    assert result.shape == (3, 10, 16)
+    cell = {c: [] for c in "RGB"}
+    for k, letter in enumerate(pattern):
+        cell[letter].append(mosaic[4 + k // 2, 6 + k % 2])
+    assert_allclose(result[:, 2, 3], [np.mean(cell[c]) for c in "RGB"], rtol=1e-6)
+    assert_array_equal(debayer(mosaic, pattern, "superpixel"), result)
+
+
+def test_wrong_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a Bayer pattern"):
+        debayer(np.zeros((8, 8), np.float32), "RGBG")
+    with pytest.raises(ValueError, match="too small"):
+        debayer(np.zeros((2, 8), np.float32), "RGGB")
