@@ -35,6 +35,7 @@ COMMANDS = {
     "stacks": "stack_commands:stacks",
     "masters": "masters_commands:masters",
     "render": "render_commands:render",
+    "export": "export_commands:export",
     "jobs": "job_commands:jobs",
     "worker": "job_commands:worker",
     "exposure": "help_commands:exposure",

@@ -1,12 +1,15 @@
 """From raw frames to a picture through the shell, and what bad input does on the way."""
 
+import csv
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from astropy.io import fits
 from PIL import Image
 
@@ -165,3 +168,38 @@ def test_queued_without_a_worker(shell: Shell, samples: Path, tmp_path: Path) ->
     assert (tmp_path / "out.fits").exists()
     used = shell("stacks", "--json").json[0]
     assert used["frames_used"] == 3 and used["job_id"] == job["id"]
+
+
+def test_exports(shell: Shell, samples: Path, tmp_path: Path) -> None:
+    shell("index", samples / "NINA")
+    result = shell("stack", "m51", "-o", tmp_path / "m51.fits", "--json").json
+    stack = str(result["id"])
+    data = fits.getdata(result["output"])
+    assert shell("export", stack, "--to", "fits", "-o", tmp_path / "copy.fits").code == 0
+    assert (tmp_path / "copy.fits").read_bytes() == Path(result["output"]).read_bytes()
+    assert shell("export", stack, "--to", "tiff", "-o", tmp_path / "m51.tif").code == 0
+    linear = tifffile.imread(tmp_path / "m51.tif")
+    assert linear.dtype == np.float32 and linear.shape == data.shape
+    good = np.isfinite(data)
+    assert np.ptp(linear[good] / data[good]) < 1e-6
+    assert shell("export", stack, "--to", "csv", "-o", tmp_path / "m51.csv").code == 0
+    rows = list(csv.DictReader((tmp_path / "m51.csv").read_text().splitlines()))
+    assert len(rows) == 10 and {row["used"] for row in rows} == {"1"}
+    assert shell("export", result["output"], "--to", "jpeg", "-o", tmp_path / "m51.jpg").code == 0
+    folder = tmp_path / "siril"
+    assert shell("export", stack, "--to", "siril", "-o", folder).code == 0
+    assert len(list((folder / "lights").iterdir())) == 10 and len(list((folder / "dark").iterdir())) == 8
+    assert all(link.resolve().is_file() for link in (folder / "flat").iterdir())
+    assert (
+        "preprocess light -dark=../dark_stacked -flat=../flat_stacked" in (folder / "stack.ssf").read_text()
+    )
+    again = shell("export", stack, "--to", "siril", "-o", folder)
+    assert again.code == 1 and "exists" in again.err
+    if shutil.which("siril-cli"):
+        done = subprocess.run(
+            ["siril-cli", "-d", folder, "-s", folder / "stack.ssf"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (folder / "result.fits").exists(), done.stdout[-2000:]
