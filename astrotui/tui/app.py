@@ -1,13 +1,13 @@
 """The app: wires places, store and pictures together; everything else lives in screens and widgets."""
 
 import asyncio
-import contextlib
+import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -15,15 +15,21 @@ from textual.worker import Worker, WorkerState
 from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.service import PictureService
-from astrotui.tui.place import Place
+from astrotui.tui import queueing
+from astrotui.tui.commands import commands
+from astrotui.tui.follow import Follower
+from astrotui.tui.place import SMALLEST, Place
 from astrotui.tui.screens.darks import DarksPlace
 from astrotui.tui.screens.frames import FramesPlace
 from astrotui.tui.screens.help import HelpScreen
 from astrotui.tui.screens.jobs import JobsPlace
 from astrotui.tui.screens.library import LibraryPlace
-from astrotui.tui.screens.message import MessageScreen
+from astrotui.tui.screens.message import MessageScreen, QuestionScreen
+from astrotui.tui.screens.pages import PagesScreen
+from astrotui.tui.screens.prompt import PromptScreen
 from astrotui.tui.screens.stack_form import StackForm
 from astrotui.tui.screens.stacks import StacksPlace
+from astrotui.tui.screens.trouble import TroubleScreen
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
@@ -31,6 +37,8 @@ from astrotui.tui.work import start
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
+_AFTER_TROUBLE_S = 5.0
+_PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
 class AstroApp(App[None]):
@@ -45,7 +53,6 @@ class AstroApp(App[None]):
 
     TITLE = "astrotui"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "library": LibraryPlace,
         "frames": FramesPlace,
@@ -54,62 +61,106 @@ class AstroApp(App[None]):
         "stacks": StacksPlace,
     }
     DEFAULT_MODE = "library"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual declares it an instance's
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (SMALLEST[1], "-tall")]  # noqa: RUF012 - Textual declares them so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "switch_mode('library')", "Library", show=False, id="go.library"),
         Binding("2", "switch_mode('frames')", "Frames", show=False, id="go.frames"),
         Binding("3", "switch_mode('darks')", "Darks", show=False, id="go.darks"),
         Binding("4", "switch_mode('jobs')", "Jobs", show=False, id="go.jobs"),
         Binding("5", "switch_mode('stacks')", "Stacks", show=False, id="go.stacks"),
-        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
-        Binding("q", "quit", "Quit", id="app.quit"),
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit_always"),
-    ]
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help", tooltip="The keys of this place"),
+        Binding("f1", "pages", "Read", show=False, id="app.pages", tooltip="Help pages to read"),
+        Binding("f2", "theme", "Light", show=False, id="app.theme", tooltip="Light or dark theme"),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave; jobs go on"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit_always", tooltip="Leave, from anywhere"),
+    ]  # fmt: skip
 
     def __init__(self, catalog: Path, roots: Sequence[Path] = (), settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings or load_settings()
         self.store = Store(catalog)
         self.pictures = PictureService()
+        self.follower = Follower()
         self.roots = tuple(roots)
         self.session_id: int | None = None
-        self._writing = asyncio.Lock()
+        self._progress = ""
+        self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.theme if self.settings.theme in self.available_themes else THEMES[0].name
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         for warning in self.settings.warnings:
-            self.notify(warning, severity="warning")
+            self.notify(warning, severity="warning", markup=False)
         start(self, self._begin, group="begin")
+
+    # --- the catalogue --------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        seen = await self.store.version()
-        if self.roots:
-            await self.write(_queue_index, self.roots)
         while True:
-            await asyncio.sleep(_LOOK_S)
-            version = await self.store.version()
-            if version != seen:
-                seen = version
-                self._changed()
+            try:
+                await self._open()
+                break
+            except AstrotuiError as error:
+                if not await self.push_screen_wait(TroubleScreen(str(error), self.store.path)):
+                    self.exit()
+                    return
+        if self.roots:
+            self.queue_index(self.roots)
+        await self._follow()
 
-    def _changed(self) -> None:
+    async def _open(self) -> None:
+        opening = asyncio.ensure_future(self.store.open())
+        done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
+        if not done:
+            self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
+        await opening
+
+    async def _follow(self) -> None:
+        """Tell the present place when the catalogue changed; an error is told once and then waited out."""
+        seen: int | None = None
+        trouble = ""
+        while True:
+            try:
+                version = await self.store.version()
+                if version != seen:
+                    seen, first = version, seen is None
+                    await self._changed(reload=not first)
+                trouble = ""
+            except AstrotuiError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self.complain(error)
+                await asyncio.sleep(_AFTER_TROUBLE_S)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _changed(self, *, reload: bool) -> None:
+        news = await self.store.read(self.follower.look)
+        self._progress = news.running
         screen = self.screen_stack[0] if self.screen_stack else None
         if isinstance(screen, Place):
-            screen.catalog_changed()
+            self.show_running(screen)
+            if reload:
+                screen.catalog_changed()
+        for job in news.ended:
+            queueing.tell_end(self, job)
 
-    async def write(self, function: Callable[..., T], *arguments: Any) -> T:
-        """A change of the catalogue in a thread; changes happen in the order of their keys."""
-        async with self._writing:
-            return await self.store.run(function, *arguments)
+    def show_running(self, screen: Place) -> None:
+        """How far the running job is, beside the name of its place."""
+        for bar in screen.query(PlaceBar):
+            bar.set_running(self._progress)
+
+    # --- errors ---------------------------------------------------------------------------------------------------
 
     def complain(self, error: AstrotuiError, title: str = "This did not work") -> None:
-        """The one way in which errors are shown: a dialog with the reason and a way out."""
-        self.push_screen(MessageScreen(title, str(error)))
+        """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time."""
+        shown = [screen.message for screen in self.screen_stack if isinstance(screen, MessageScreen)]
+        if str(error) not in shown:
+            self.push_screen(MessageScreen(title, str(error)))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error that nobody foresaw: into the log, and said with the log's place."""
@@ -117,15 +168,26 @@ class AstroApp(App[None]):
         if event.state is not WorkerState.ERROR or error is None:
             return
         log = places().logs / "app.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
-            traceback.print_exception(error, file=stream)
-        text = f"{type(error).__name__}: {error}\nThe log has the details: {log}"
+        text = f"{type(error).__name__}: {error}"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as stream:
+                traceback.print_exception(error, file=stream)
+            text += f"\nThe log has the details: {log}"
+        except OSError as problem:
+            text += f"\n(The log cannot be written: {problem})"
         self.push_screen(MessageScreen("Something went wrong inside astrotui", text))
+
+    # --- what several places start --------------------------------------------------------------------------------
+
+    async def background(self, function: Callable[..., T], *arguments: Any) -> T:
+        """`function(*arguments)` in a thread; for what takes long and has nothing to do with the catalogue."""
+        return await asyncio.to_thread(function, *arguments)
 
     def note(self, text: str) -> None:
         """What stands at the right end of the bar of places."""
-        for bar in self.screen.query(PlaceBar):
+        screen = self.screen_stack[0] if self.screen_stack else self.screen
+        for bar in screen.query(PlaceBar):
             bar.set_note(text)
 
     def open_session(self, session_id: int, place: str = "frames") -> None:
@@ -133,28 +195,38 @@ class AstroApp(App[None]):
         self.session_id = session_id
         self.switch_mode(place)
 
-    # --- work that several places start ---------------------------------------------------------------------------
+    def queue(self, function: Callable[..., int], *arguments: Any, then: Callable[[int], None]) -> None:
+        """Queue a job with `function(catalog, ...)`, follow it, and say so."""
+        writing = self.store.write(function, *arguments)
+
+        async def work() -> None:
+            job = await writing
+            self.follower.add(job)
+            then(job)
+
+        start(self, work, group="queue")
 
     def queue_measure(self) -> None:
         """Queue the measurement of the present session."""
-        if self.session_id is not None:
-            self._queue("measure", {"sessions": [self.session_id]}, f"measure session {self.session_id}", 5)
+        if (session := self.session_id) is not None:
+            self.queue(
+                queueing.measure, session, then=lambda job: self.notify(f"job {job} measures; 4 shows it", timeout=3)
+            )  # fmt: skip
 
-    def queue_index(self) -> None:
-        """Queue another look at all roots."""
+    def queue_index(self, roots: Sequence[Path] = ()) -> None:
+        """Queue a look at new folders, or another look at all that are known."""
+        self.queue(
+            queueing.index, roots, then=lambda job: self.notify(f"job {job} reads folders; 4 shows it", timeout=3)
+        )  # fmt: skip
 
-        async def work() -> None:
-            job = await self.write(_queue_index, ())
-            self.notify(f"job {job} reads what changed")
+    def action_add_folder(self) -> None:
+        """Ask for a folder and index it."""
 
-        start(self, work, group="queue")
+        def given(text: str | None) -> None:
+            if text:
+                self.queue_index((Path(text),))
 
-    def _queue(self, kind: str, payload: dict[str, Any], title: str, priority: int = 0) -> None:
-        async def work() -> None:
-            job = await self.write(_enqueue, kind, payload, title, priority)
-            self.notify(f"job {job}: {title}; 4 shows it")
-
-        start(self, work, group="queue")
+        self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
 
     def open_stack_form(self) -> None:
         """Ask how to stack the present session."""
@@ -164,45 +236,61 @@ class AstroApp(App[None]):
 
         def queued(job: int | None) -> None:
             if job is not None:
+                self.follower.add(job)
                 self.notify(f"job {job} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 
-        self.push_screen(StackForm(self.session_id, f"session {self.session_id}"), queued)
+        self.push_screen(StackForm(self.session_id), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
         self.push_screen(HelpScreen(self.screen))
 
+    def action_pages(self) -> None:
+        """Help pages to read."""
+        if not isinstance(self.screen, PagesScreen):
+            self.push_screen(PagesScreen())
+
+    def action_theme(self) -> None:
+        """The light theme, or the dark one again."""
+        self.theme = THEMES[1].name if self.current_theme.dark else THEMES[0].name
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        yield from commands(self, screen)
+
+    # --- leaving --------------------------------------------------------------------------------------------------
+
     async def action_quit(self) -> None:
-        """Leave; jobs go on."""
+        """Leave when everything that was decided is in the catalogue; jobs go on."""
+        if self._leaving:
+            self._ask_to_leave()
+            return
+        self._leaving = True
+        start(self, self._leave, group="leave")
+
+    async def _leave(self) -> None:
+        writing = asyncio.ensure_future(self.store.written())
+        done, _ = await asyncio.wait({writing}, timeout=_PATIENCE_S)
+        if not done:
+            self.notify(
+                "waiting until your last decisions are in the catalogue; q again to leave without", timeout=30
+            )
+        await writing
         self.exit()
 
-    async def on_unmount(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.pictures.close()
-            self.store.close()
+    def _ask_to_leave(self) -> None:
+        text = "Another program keeps the catalogue busy, and your last decisions are not in it yet. Leave without?"
+        if not isinstance(self.screen, QuestionScreen):
+            self.push_screen(
+                QuestionScreen("Not everything is saved", text), lambda yes: self.exit() if yes else None
+            )
 
-
-def _queue_index(catalog: Any, roots: Sequence[Path]) -> int:
-    from astrotui.library.roots import list_roots
-    from astrotui.text import plural
-
-    places = list(roots) or list(list_roots(catalog))
-    if not places:
-        raise AstrotuiError("no folder is known yet; start the app with one: astrotui FOLDER")
-    payload = {"roots": [str(place.expanduser().absolute()) for place in places]}
-    return _enqueue(catalog, "index", payload, f"index {plural(len(places), 'folder')}", 10)
-
-
-def _enqueue(catalog: Any, kind: str, payload: dict[str, Any], title: str, priority: int) -> int:
-    from astrotui.jobs.launch import ensure_worker
-    from astrotui.jobs.queue import enqueue
-
-    job = enqueue(catalog, kind, payload, title=title, priority=priority)
-    ensure_worker(catalog)
-    return job
+    def on_unmount(self) -> None:
+        self.pictures.close()
+        self.store.close(wait=not self._leaving)
 
 
 def run_app(catalog: Path, roots: Sequence[Path] = ()) -> None:
     """Open the app on a catalogue; `roots` are indexed in the background."""
+    sys.setswitchinterval(0.001)  # threads that read the catalogue give way to the screen sooner
     AstroApp(catalog, roots).run()

@@ -1,20 +1,29 @@
 """What the five places have in common: the bar of places, the filter line, loading in the background, errors."""
 
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.timer import Timer
+from textual.widgets import Input, Static
 
+from astrotui.errors import AstrotuiError, QueryError
+from astrotui.text import clean
 from astrotui.tui.widgets.bar import PlaceBar
+from astrotui.tui.widgets.keys import KeyLine
+from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.app import AstroApp
 
 T = TypeVar("T")
+SMALLEST = (60, 15)
+_REST = 8.0  # between reloads that nobody asked for, in times of what the last one took
+_REST_S = (0.3, 5.0)
 
 
 class Place(Screen[None]):
@@ -25,14 +34,21 @@ class Place(Screen[None]):
     """
 
     PLACE: ClassVar[str] = ""
-    FILTER_SCOPE: ClassVar[str | None] = None  # "sessions" or "frames" where the filter line makes sense
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/", id="place.filter"),
-        Binding("escape", "back", "Back", show=False, id="place.back"),
-        Binding("r", "reload", "Reload", show=False, id="place.reload"),
-    ]
+    FILTER_SCOPE: ClassVar[Literal["sessions", "frames"] | None] = None  # where the filter line makes sense
+    FILTER_EXAMPLE: ClassVar[str] = ""
+    # Kept apart from BINDINGS because the keys of a place itself come first in the line at the bottom.
+    SHARED: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", key_display="/", id="place.filter", tooltip="Show only what matches a query"),
+        Binding("escape", "back", "Back", show=False, id="place.back", tooltip="Out of the filter, the picture, the place"),
+        Binding("r", "reload", "Reload", show=False, id="place.reload", tooltip="Read the catalogue again now"),
+    ]  # fmt: skip
 
     query_text = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+        self._soon: Timer | None = None
 
     @property
     def astro(self) -> "AstroApp":
@@ -50,36 +66,54 @@ class Place(Screen[None]):
         yield PlaceBar(self.PLACE)
         yield from self.body()
         if self.FILTER_SCOPE is not None:
-            line = Input(
-                placeholder="filter: target:m51 score:>60 -status:rejected  (enter, esc to leave)",
-                id="filter",
-            )
+            line = Input(placeholder=f"{self.FILTER_EXAMPLE}   (enter, esc to leave)", id="filter")
             line.display = False
             yield line
-        yield Footer(show_command_palette=False)
+            wrong = Static(id="filter-wrong", markup=False)
+            wrong.display = False
+            yield wrong
+        hint = f"This terminal is too small for astrotui: {SMALLEST[0]}x{SMALLEST[1]} is the least (q quits)."
+        yield Static(hint, id="too-small", markup=False)
+        yield KeyLine()
+
+    # --- reading the catalogue ------------------------------------------------------------------------------------
 
     def on_screen_resume(self) -> None:
+        self.astro.show_running(self)
         self.action_reload()
 
     def catalog_changed(self) -> None:
-        """Somebody wrote to the catalogue."""
-        self.action_reload()
+        """Somebody wrote to the catalogue: read it again soon, but never so often that it is felt."""
+        if self._soon is None:
+            self._soon = self.set_timer(max(self._next - time.monotonic(), 0.01), self._reload_now)
+
+    def _reload_now(self) -> None:
+        self._soon = None
+        if self.app.screen_stack and self.app.screen_stack[0] is self:
+            self.action_reload()
 
     def action_reload(self) -> None:
         """Read the place again."""
-        start(self, self.load, group=f"load-{self.PLACE}", exclusive=True)
+        start(self, self._load, group=f"load-{self.PLACE}", exclusive=True)
+
+    async def _load(self) -> None:
+        begun = time.monotonic()
+        await self.load()
+        now = time.monotonic()
+        self._next = now + min(max(_REST * (now - begun), _REST_S[0]), _REST_S[1])
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(catalog, *arguments)` in a thread."""
-        return await self.astro.store.run(function, *arguments)
+        return await self.astro.store.read(function, *arguments)
 
     def change(
         self, function: Callable[..., Any], *arguments: Any, then: Callable[[Any], None] | None = None
     ) -> None:
-        """Write in a thread, one change after the other, then read the place again."""
+        """Write to the catalogue, queued at once and in the order of the keys; then read the place again."""
+        writing = self.astro.store.write(function, *arguments)
 
         async def work() -> None:
-            result = await self.astro.write(function, *arguments)
+            result = await writing
             if then is not None:
                 then(result)
             await self.load()
@@ -88,10 +122,11 @@ class Place(Screen[None]):
 
     # --- the filter line ------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (action == "filter" and self.FILTER_SCOPE is None)
+
     def action_filter(self) -> None:
         """Open the filter line."""
-        if self.FILTER_SCOPE is None:
-            return
         line = self.query_one("#filter", Input)
         line.display = True
         line.value = self.query_text
@@ -99,22 +134,36 @@ class Place(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "filter":
-            self.query_text = event.value.strip()
-            event.input.display = False
-            self.focus_main()
-            self.action_reload()
+            start(self, self._filter, group="filter", exclusive=True)
+
+    async def _filter(self) -> None:
+        """Use the query, or say under the line what is wrong with it."""
+        text = self.query_one("#filter", Input).value.strip()
+        wrong = self.query_one("#filter-wrong", Static)
+        try:
+            await self.read(_check_query, text, self.FILTER_SCOPE)
+        except QueryError as error:
+            wrong.update(clean(error, 300))
+            wrong.display = True
+            return
+        self.query_text = text
+        self._close_filter()
+        self.action_reload()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter", Input).display = False
+        self.query_one("#filter-wrong", Static).display = False
+        self.focus_main()
 
     def focus_main(self) -> None:
         """Give the keyboard to the main widget of the place."""
-        self.focus_next("RowTable")
+        self.query(RowTable).first().focus()
 
     def action_back(self) -> None:
         """Leave the filter line, then the filter, then the place."""
         if self.FILTER_SCOPE is not None:
-            line = self.query_one("#filter", Input)
-            if line.display:
-                line.display = False
-                self.focus_main()
+            if self.query_one("#filter", Input).display:
+                self._close_filter()
                 return
             if self.query_text:
                 self.query_text = ""
@@ -122,3 +171,17 @@ class Place(Screen[None]):
                 return
         if self.PLACE != "library":
             self.app.switch_mode("library")
+
+
+def _check_query(catalog: Any, text: str, scope: Literal["sessions", "frames"]) -> None:
+    from astrotui.catalog.query import parse
+    from astrotui.catalog.saved import saved_texts
+
+    with catalog.read() as db:
+        saved = saved_texts(db, scope)
+    try:
+        parse(text, scope, saved=saved)
+    except QueryError:
+        raise
+    except AstrotuiError as error:
+        raise QueryError(str(error)) from error

@@ -2,36 +2,103 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
 
 T = TypeVar("T")
+_READERS = 2
+_LEAVE_S = 1.0  # so long does leaving wait for reads
+
+
+class Lane:
+    """Functions that run in one thread, one after the other, in the order in which they were given.
+
+    The thread does not keep the program alive: a read that waits for a locked disk must not hold up leaving.
+    """
+
+    def __init__(self, name: str, tasks: "SimpleQueue[_Task | None] | None" = None) -> None:
+        self._tasks: SimpleQueue[_Task | None] = tasks or SimpleQueue()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def tasks(self) -> "SimpleQueue[_Task | None]":
+        """What waits; lanes that share it share the work."""
+        return self._tasks
+
+    def submit(self, function: Callable[[], Any]) -> "Future[Any]":
+        """Run `function` when its turn comes, unless its future is cancelled before."""
+        future: Future[Any] = Future()
+        self._tasks.put((future, function))
+        return future
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, function = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                future.set_exception(error)
+
+    def end(self, timeout: float | None) -> None:
+        """Finish what was given before, or give up after `timeout` seconds."""
+        self._tasks.put(None)
+        self._thread.join(timeout)
+
+
+_Task = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Store:
     """The catalogue of the app.
 
-    It is opened at the first use, in a thread, because loading the database layer takes longer than a frame.
-    Functions given to `run` get the open catalogue and import what they need themselves.
+    It is opened in a thread, because loading the database layer takes longer than a frame. Functions given to
+    `read` and `write` get the open catalogue and import what they need themselves.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="catalogue")
+        first = Lane("catalogue reader")
+        self._readers = [first, *(Lane("catalogue reader", first.tasks) for _ in range(_READERS - 1))]
+        self._writer = Lane("catalogue writer")
         self._catalog: Catalog | None = None
         self._lock = Lock()
+        self._opened = asyncio.Event()
 
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def open(self) -> None:
+        """Open the catalogue; reads wait until that has worked.
+
+        Raises
+        ------
+        CatalogError
+            It cannot be opened; try again.
+        """
+        await asyncio.wrap_future(self._readers[0].submit(self._open))
+        self._opened.set()
+
+    async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(catalog, *arguments)` in a thread; its errors come here."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, function, *arguments)
+        await self._opened.wait()
+        result: T = await asyncio.wrap_future(
+            self._readers[0].submit(lambda: function(self._open(), *arguments))
+        )
+        return result
 
-    def _call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return function(self._open(), *arguments)
+    def write(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        """`function(catalog, *arguments)` in the writer's thread, queued before this returns.
+
+        Changes happen in the order of their calls, also those that nobody waits for any more.
+        """
+        future = self._writer.submit(lambda: function(self._open(), *arguments))
+        return asyncio.shield(asyncio.wrap_future(future))
 
     def _open(self) -> "Catalog":
         with self._lock:
@@ -42,11 +109,17 @@ class Store:
             return self._catalog
 
     async def version(self) -> int:
-        """A number that changes when anybody else wrote to the catalogue."""
-        return await self.run(lambda catalog: catalog.data_version())
+        """A number that changes when anybody wrote to the catalogue."""
+        return await self.read(lambda catalog: catalog.data_version())
 
-    def close(self) -> None:
-        """Let running reads end and close the catalogue."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    async def written(self) -> None:
+        """Wait until every write that was asked for is committed, or has failed."""
+        await asyncio.wrap_future(self._writer.submit(lambda: None))
+
+    def close(self, *, wait: bool = True) -> None:
+        """Let writes end and close the catalogue; without `wait`, leave a write that waits for a lock alone."""
+        self._writer.end(None if wait else _LEAVE_S)
+        for lane in self._readers:
+            lane.end(_LEAVE_S)
         if self._catalog is not None:
             self._catalog.close()

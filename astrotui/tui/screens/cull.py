@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from astrotui.text import clean
+from astrotui.text import clean, plural
+from astrotui.tui.choosing import short_name
 from astrotui.tui.screens.message import QuestionScreen
 from astrotui.tui.work import start
 
@@ -25,6 +26,8 @@ class CullScreen(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "preset(-1)", "Gentler", id="cull.gentler"),
         Binding("right,l,c", "preset(1)", "Stricter", id="cull.stricter"),
+        Binding("down,j", "scroll(1)", "Down", show=False, id="cull.down"),
+        Binding("up,k", "scroll(-1)", "Up", show=False, id="cull.up"),
         Binding("y", "do", "Reject them", id="cull.yes"),
         Binding("escape,n,q", "leave", "Leave all as it is", id="cull.no"),
     ]
@@ -36,43 +39,50 @@ class CullScreen(ModalScreen[bool]):
         self.plan: CullPlan | None = None
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="dialog wide"):
-            yield Label("Cull", classes="dialog--title")
+        with Vertical(classes="dialog wide"):
+            yield Label("Cull: who would go, and why", classes="dialog--title")
             yield Static(id="presets", markup=False)
-            yield Static(id="consequences", markup=False)
-            yield Label("←/→ preset · y reject these · esc leave all as it is", classes="dialog--hint")
+            with VerticalScroll(id="list"):
+                yield Static(id="consequences", markup=False)
+            yield Label("←/→ preset · ↑/↓ more · y reject these · esc leave all", classes="dialog--hint")
 
     def on_mount(self) -> None:
+        self.query_one("#list").can_focus = False
         self._look()
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#list").scroll_relative(y=lines, animate=False)
 
     def action_preset(self, step: int) -> None:
         self.place = (self.place + step) % len(_PRESETS)
         self._look()
 
     def _look(self) -> None:
+        self.plan = None  # what is shown until the new plan is there must not be carried out
         self.query_one("#presets", Static).update(
-            "   ".join(f"[{p}]" if i == self.place else f" {p} " for i, p in enumerate(_PRESETS))
+            "   ".join(f"‹{p}›" if i == self.place else f" {p} " for i, p in enumerate(_PRESETS))
         )
         start(self, self._plan, group="cull-plan", exclusive=True)
 
     async def _plan(self) -> None:
         app = cast("AstroApp", self.app)
-        plan, names = await app.store.run(_plan, self.session_id, _PRESETS[self.place])
+        plan, names, unmeasured = await app.store.read(_plan, self.session_id, _PRESETS[self.place])
         self.plan = plan
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
+        if unmeasured:
+            lines.append(f"{plural(unmeasured, 'frame')} not judged: measure first (esc, then m)")
         lines += [
-            f"  {clean(names[i], 100)}: {clean(', '.join(why), 160)}"
-            for i, why in list(plan.rejected.items())[:12]
+            f"✗ {clean(names[i], 60)}  {clean(', '.join(why), 160)}" for i, why in plan.rejected.items()
         ]
-        if len(plan.rejected) > 12:
-            lines.append(f"  and {len(plan.rejected) - 12} more")
         self.query_one("#consequences", Static).update("\n".join(lines))
 
     def action_do(self) -> None:
         from astrotui.library.cull import LARGE_SHARE
 
         plan = self.plan
-        if plan is None or not plan.rejected:
+        if plan is None:
+            return  # not seen yet, so not agreed to
+        if not plan.rejected:
             self.dismiss(False)
             return
         if plan.share > LARGE_SHARE:
@@ -84,9 +94,10 @@ class CullScreen(ModalScreen[bool]):
             self._do()
 
     def _do(self) -> None:
+        writing = cast("AstroApp", self.app).store.write(_apply, self.plan)
+
         async def work() -> None:
-            app = cast("AstroApp", self.app)
-            await app.write(_apply, self.plan)
+            await writing
             self.dismiss(True)
 
         start(self, work, group="cull")
@@ -95,14 +106,14 @@ class CullScreen(ModalScreen[bool]):
         self.dismiss(False)
 
 
-def _plan(catalog: Any, session_id: int, preset: str) -> "tuple[CullPlan, dict[int, str]]":
-    from pathlib import Path
-
+def _plan(catalog: Any, session_id: int, preset: str) -> "tuple[CullPlan, dict[int, str], int]":
+    """The plan, what frames are called, and how many cannot be judged yet."""
     from astrotui.library.cull import plan_cull
     from astrotui.library.listing import list_frames
 
-    names = {f.id: Path(f.path).name for f in list_frames(catalog, [session_id])}
-    return plan_cull(catalog, [session_id], preset), names
+    frames = list_frames(catalog, [session_id])
+    unmeasured = sum(f.score is None and f.status in ("undecided", "accepted") for f in frames)
+    return plan_cull(catalog, [session_id], preset), {f.id: short_name(f) for f in frames}, unmeasured
 
 
 def _apply(catalog: Any, plan: "CullPlan") -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,12 +11,16 @@ from textual.widgets import Static
 
 from astrotui.text import clean, duration, plural
 from astrotui.tui.place import Place
-from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.screens.where import WhereScreen
+from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
 
 if TYPE_CHECKING:
-    from astrotui.library.calibrators import Candidate
+    from astrotui.catalog.models import Session
+    from astrotui.library.calibrators import Candidate, Match
 
-_GRADES = {"exact": "green", "scaled": "cyan", "near": "yellow", "refused": "red"}
+_GRADES: dict[str, Tone] = {"exact": "good", "scaled": "info", "near": "warn", "refused": "bad"}
+_ORDER = ("exact", "scaled", "near", "refused")
+_KINDS = ("dark", "flat", "bias")
 
 
 @dataclass(frozen=True)
@@ -32,45 +35,31 @@ class _Held:
         return self.candidate.grade if self.candidate is not None else ""
 
 
-def _grade(held: _Held) -> Text:
+def _grade(held: _Held) -> Cell:
     if held.candidate is None:
-        return Text("–")
-    sign = "→ " if held.candidate.chosen else "  "
-    return Text(sign + held.grade, style=_GRADES[held.grade])
+        return Cell("–")
+    sign = "⚑" if held.candidate.pinned else "→" if held.candidate.chosen else " "
+    return Cell(f"{sign} {held.grade}", _GRADES[held.grade])
+
+
+def _g(value: float | None, unit: str = "") -> str:
+    return "–" if value is None else f"{value:g}{unit}"
 
 
 def _temperature(held: _Held) -> str:
     return "–" if held.set.temperature_c is None else f"{held.set.temperature_c:.0f}°C"
 
 
-def _exposure(held: _Held) -> str:
-    return "–" if held.set.exposure_s is None else f"{held.set.exposure_s:g}s"
-
-
 COLUMNS: list[Column[_Held]] = [
-    Column("grade", "Fits", 9, _grade),
+    Column("grade", "Fits", 9, _grade, lambda h: _ORDER.index(h.grade) if h.grade else None),
     Column("kind", "Kind", 9, lambda h: h.set.kind, lambda h: h.set.kind),
-    Column("exp", "Exp", 7, _exposure, lambda h: h.set.exposure_s, "right"),
-    Column(
-        "gain",
-        "Gain",
-        5,
-        lambda h: "–" if h.set.gain is None else f"{h.set.gain:g}",
-        lambda h: h.set.gain,
-        "right",
-    ),
+    Column("exp", "Exp", 7, lambda h: _g(h.set.exposure_s, "s"), lambda h: h.set.exposure_s, "right"),
+    Column("gain", "Gain", 5, lambda h: _g(h.set.gain), lambda h: h.set.gain, "right"),
     Column("bin", "Bin", 4, lambda h: h.set.binning or "–", lambda h: h.set.binning),
     Column("temp", "Temp", 6, _temperature, lambda h: h.set.temperature_c, "right"),
-    Column(
-        "frames",
-        "Frames",
-        6,
-        lambda h: "?" if h.set.frames is None else str(h.set.frames),
-        lambda h: h.set.frames,
-        "right",
-    ),
+    Column("frames", "Frames", 7, lambda h: _g(h.set.frames) if h.set.frames else "?", lambda h: h.set.frames, "right"),
     Column("camera", "Camera", 14, lambda h: h.set.camera or "–", lambda h: h.set.camera),
-]
+]  # fmt: skip
 
 
 class DarksPlace(Place):
@@ -79,22 +68,25 @@ class DarksPlace(Place):
     PLACE = "darks"
     CSS_PATH = "darks.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "pin", "Pin", key_display="⏎", id="darks.pin"),
-        Binding("n", "pin_none", "Pin none", id="darks.none"),
-        Binding("backspace,delete", "unpin", "Unpin", key_display="⌫", id="darks.unpin"),
-        Binding("f", "kind", "Dark/flat/bias", id="darks.kind"),
-    ]
+        Binding("enter", "pin", "Pin", key_display="⏎", id="darks.pin", tooltip="Use this set for the session"),
+        Binding("n", "pin_none", "Use none", id="darks.none", tooltip="Use none for the session, on purpose"),
+        Binding("backspace,delete", "unpin", "Unpin", key_display="⌫", id="darks.unpin", tooltip="Let the best be chosen"),
+        Binding("f", "kind", "Dark/flat/bias", id="darks.kind", tooltip="Darks, then flats, then bias frames"),
+        Binding("w", "whole", "Whole library", id="darks.whole", tooltip="All sets of the library, or those for the session"),
+        *Place.SHARED,
+        Binding("y", "where", "Path", show=False, id="darks.where", tooltip="Where the set is"),
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.kind = "dark"
+        self.whole = False  # the whole library instead of what is there for the session
 
     def body(self) -> ComposeResult:
-        with Container(id="darks-place"):
+        with Container(id="darks-place", classes="place"):
             yield Static(id="head", markup=False)
-            yield RowTable(
-                COLUMNS, key=lambda h: h.set.id, empty="no calibration frames in the library", id="sets"
-            )
+            empty = "none in the library; the index finds them in the folders of Library (1)"
+            yield RowTable(COLUMNS, key=lambda h: h.set.id, empty=empty, id="sets")
             yield Static(id="reasons", markup=False)
             yield Static(id="gaps", markup=False)
 
@@ -102,7 +94,8 @@ class DarksPlace(Place):
         self.query_one("#sets").focus()
 
     async def load(self) -> None:
-        head, rows, gaps = await self.read(_darks, self.astro.session_id, self.kind)
+        session = None if self.whole else self.astro.session_id
+        head, rows, gaps = await self.read(_darks, session, self.kind)
         self.query_one("#head", Static).update(head)
         self.query_one("#sets", RowTable).set_rows(rows)
         self.query_one("#gaps", Static).update(gaps)
@@ -111,11 +104,13 @@ class DarksPlace(Place):
     @on(RowTable.Moved, "#sets")
     def _moved(self, event: RowTable.Moved) -> None:
         held = event.row
-        text = ""
+        lines = []
         if held is not None:
-            why = "; ".join(held.candidate.reasons) if held.candidate is not None else ""
-            text = f"{clean(held.set.path, 150)}\n{clean(why, 300) or 'fits'}"
-        self.query_one("#reasons", Static).update(text)
+            if held.candidate is not None:
+                lines.append(clean("; ".join(held.candidate.reasons) or "fits", 400))
+            lines += [f"! {clean(warning, 200)}" for warning in held.set.warnings[:2]]
+            lines.append(clean(held.set.path, 300))
+        self.query_one("#reasons", Static).update("\n".join(lines))
 
     @on(RowTable.Chosen, "#sets")
     def _chosen(self, event: RowTable.Chosen) -> None:
@@ -123,7 +118,7 @@ class DarksPlace(Place):
 
     def action_pin(self) -> None:
         held = self.query_one("#sets", RowTable).row
-        if held is not None:
+        if held is not None and held.set.kind in _KINDS:
             self._pin(held.set.kind, str(held.set.id))
 
     def action_pin_none(self) -> None:
@@ -133,9 +128,18 @@ class DarksPlace(Place):
         self._pin(self.kind, "auto")
 
     def action_kind(self) -> None:
-        kinds = ("dark", "flat", "bias")
-        self.kind = kinds[(kinds.index(self.kind) + 1) % len(kinds)]
+        self.kind = _KINDS[(_KINDS.index(self.kind) + 1) % len(_KINDS)]
+        self.whole = False
         self.action_reload()
+
+    def action_whole(self) -> None:
+        self.whole = not self.whole
+        self.action_reload()
+
+    def action_where(self) -> None:
+        held = self.query_one("#sets", RowTable).row
+        if held is not None:
+            self.app.push_screen(WhereScreen(f"{held.set.kind} set {held.set.id}", {"files": held.set.path}))
 
     def _pin(self, kind: str, choice: str) -> None:
         session = self.astro.session_id
@@ -143,54 +147,55 @@ class DarksPlace(Place):
             self.notify("choose a session in Library (1) first", severity="warning")
             return
         words = {"none": f"no {kind} for this session", "auto": f"the best {kind} is chosen again"}
-        self.change(
-            _pin,
-            session,
-            kind,
-            choice,
-            then=lambda _: self.notify(words.get(choice, f"{kind} {choice} pinned")),
-        )
+        said = words.get(choice, f"{kind} set {choice} is pinned for this session")
+        self.change(_pin, session, kind, choice, then=lambda _: self.notify(said, timeout=3))
 
 
 def _darks(catalog: Any, session_id: int | None, kind: str) -> tuple[str, list[_Held], str]:
-    from astrotui.catalog.models import Session
-    from astrotui.library.calibrators import dark_gaps, load_sets, session_match
-    from astrotui.library.listing import list_sessions
+    """What stands above the table, its rows, and the gaps worth shooting."""
+    from sqlalchemy import select
 
-    records = list_sessions(catalog)
-    totals = {record.id: record.integration_s for record in records}
+    from astrotui.catalog.models import Session
+    from astrotui.catalog.summaries import session_totals
+    from astrotui.library.calibrators import dark_gaps, load_pins, load_sets, match_session
+
     with catalog.read() as db:
         sets = load_sets(db)
-        gaps = dark_gaps([(row, totals.get(row.id, 0.0)) for row in db.query(Session)], sets)
-    lines = [f"gap: {duration(g.lights_s)} of light without an exact dark: {g.advice()}" for g in gaps[:4]]
-    session = next((r for r in records if r.id == session_id), None)
+        totals = session_totals()
+        integration = {
+            row.session_id: float(row.integration_s)
+            for row in db.execute(select(totals.c.session_id, totals.c.integration_s))
+        }
+        rows = list(db.scalars(select(Session)))
+        pins = load_pins(db, [session_id]) if session_id is not None else {}
+    gaps = dark_gaps([(row, integration.get(row.id, 0.0)) for row in rows], sets)
+    lines = [
+        f"{clean(g.advice(), 100)}: {duration(g.lights_s)} of light have no exact dark" for g in gaps[:3]
+    ]
+    if len(gaps) > 3:
+        lines.append(f"and {plural(len(gaps) - 3, 'more gap')}")
+    session = next((row for row in rows if row.id == session_id), None)
     if session is None:
-        return (
-            "the whole library; choose a session in Library (1) to see what fits it",
-            [_Held(None, s) for s in sets],
-            "\n".join(lines),
-        )
-    match = session_match(catalog, session.id)
-    rows = [_Held(c, c.set) for c in match.candidates[kind]]
+        head = f"the whole library: {plural(len(sets), 'set')}"
+        return head, [_Held(None, held) for held in sets], "\n".join(lines)
+    match = match_session(session, sets, pins.get(session.id))
+    return _head(session, match, kind), [_Held(c, c.set) for c in match.candidates[kind]], "\n".join(lines)
+
+
+def _head(session: "Session", match: "Match", kind: str) -> str:
+    """Which one is used for the session."""
     chosen = match.chosen(kind)
-    verdict = (
-        "none, pinned"
-        if kind in match.pinned_none
-        else "none fits"
-        if chosen is None
-        else f"{chosen.grade}, set {chosen.set.id}"
-    )
-    name = f"{session.target or '(no target)'} {session.night or ''}"
-    shot = " ".join(
-        part
-        for part in (
-            f"{session.exposure_s:g} s" if session.exposure_s is not None else "",
-            f"gain {session.gain:g}" if session.gain is not None else "",
-            f"{session.temperature_c:.0f} °C" if session.temperature_c is not None else "",
-        )
-        if part
-    )
-    return clean(f"{kind} for {name} ({shot}): {verdict}", 200), rows, "\n".join(lines)
+    if kind in match.pinned_none:
+        verdict = "none, as you said"
+    elif chosen is None:
+        verdict = "none fits"
+    else:
+        verdict = f"set {chosen.set.id}, {'pinned by you' if chosen.pinned else chosen.grade}"
+    settings = [_g(session.exposure_s, " s")] if session.exposure_s is not None else []
+    settings += [f"gain {session.gain:g}"] if session.gain is not None else []
+    settings += [f"{session.temperature_c:.0f} °C"] if session.temperature_c is not None else []
+    name = f"{session.target or '(no target)'} {session.night or ''}".strip()
+    return clean(f"{kind} for {name} ({', '.join(settings)}): {verdict}", 200)
 
 
 def _pin(catalog: Any, session_id: int, kind: str, choice: str) -> None:

@@ -1,11 +1,8 @@
 """Frames: every light of a session with score and status, its picture, a trend, and what the choice is worth."""
 
-from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,78 +10,19 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Static
 
-from astrotui.text import clean
+from astrotui.tui import choosing
+from astrotui.tui.choosing import COLUMNS, SessionFrames
 from astrotui.tui.pictures import frame_picture
 from astrotui.tui.place import Place
+from astrotui.tui.screens.cull import CullScreen
+from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.picture import Picture
-from astrotui.tui.widgets.table import Column, RowTable
-from astrotui.tui.widgets.trend import Trend
+from astrotui.tui.widgets.table import RowTable
+from astrotui.tui.widgets.trend import METRICS, Trend
+from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.library.choose import Choice, Verdict
     from astrotui.library.listing import FrameRecord
-
-_MARKS = {
-    "undecided": ("·", ""),
-    "accepted": ("✓", "green"),
-    "rejected": ("✗", "red"),
-    "missing": ("?", "yellow"),
-    "quarantined": ("!", "yellow"),
-}
-# Metrics of the trend: name, attribute.
-_METRICS = (
-    ("score", "score"),
-    ("FWHM px", "fwhm_px"),
-    ("stars", "stars"),
-    ("transparency", "transparency"),
-    ("background ADU", "background_adu"),
-    ("noise ADU", "noise_adu"),
-    ("eccentricity", "eccentricity"),
-)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _mark(frame: "FrameRecord") -> Text:
-    sign, style = _MARKS[frame.status]
-    return Text(sign, style=style)
-
-
-def _why(frame: "FrameRecord") -> str:
-    return ", ".join(frame.reasons)
-
-
-COLUMNS: list[Column["FrameRecord"]] = [
-    Column("status", " ", 1, _mark, lambda f: f.status),
-    Column("score", "Score", 5, lambda f: _number(f.score, 0), lambda f: f.score, "right", True),
-    Column(
-        "seq",
-        "Frame",
-        7,
-        lambda f: str(f.sequence if f.sequence is not None else f.id),
-        lambda f: (f.date is None, f.date, f.id),
-        "right",
-    ),
-    Column("fwhm", "FWHM", 5, lambda f: _number(f.fwhm_px, 2), lambda f: f.fwhm_px, "right"),
-    Column("ecc", "Ecc", 4, lambda f: _number(f.eccentricity, 2), lambda f: f.eccentricity, "right"),
-    Column(
-        "stars",
-        "Stars",
-        5,
-        lambda f: "–" if f.stars is None else str(f.stars),
-        lambda f: f.stars,
-        "right",
-        True,
-    ),
-    Column(
-        "clear", "Clear", 5, lambda f: _number(f.transparency, 2), lambda f: f.transparency, "right", True
-    ),
-    Column("sky", "Sky", 6, lambda f: _number(f.background_adu, 0), lambda f: f.background_adu, "right"),
-    Column("noise", "Noise", 6, lambda f: _number(f.noise_adu, 1), lambda f: f.noise_adu, "right"),
-    Column("why", "Why", 12, _why, _why),
-]
 
 
 class FramesPlace(Place):
@@ -92,36 +30,34 @@ class FramesPlace(Place):
 
     PLACE = "frames"
     FILTER_SCOPE = "frames"
+    FILTER_EXAMPLE = "score:>60 fwhm:<3.2 -status:rejected"
     CSS_PATH = "frames.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle_frame", "Toggle", id="frames.toggle"),
-        Binding("x", "decide('rejected')", "Reject", id="frames.reject"),
-        Binding("a", "decide('accepted')", "Accept", id="frames.accept"),
-        Binding("c", "cull", "Cull", id="frames.cull"),
-        Binding("u", "undo", "Undo", id="frames.undo"),
-        Binding("ctrl+r", "redo", "Redo", show=False, id="frames.redo"),
-        Binding("b", "blink", "Blink", id="frames.blink"),
-        Binding("m", "measure", "Measure", id="frames.measure"),
-        Binding("v", "metric", "Other trend", show=False, id="frames.metric"),
-        Binding("t", "stack", "Stack", id="frames.stack"),
-    ]
+        Binding("x", "decide('rejected')", "Reject", id="frames.reject", tooltip="Reject the frame, go to the next"),
+        Binding("a", "decide('accepted')", "Accept", id="frames.accept", tooltip="Accept the frame, go to the next"),
+        Binding("space", "toggle_frame", "Toggle", show=False, id="frames.toggle", tooltip="Reject, or take back in"),
+        Binding("u", "undo", "Undo", id="frames.undo", tooltip="Take back the last decision"),
+        Binding("ctrl+r", "redo", "Redo", show=False, id="frames.redo", tooltip="Decide again what was undone"),
+        Binding("c", "cull", "Cull", id="frames.cull", tooltip="Reject by a preset, after a look at who would go and why"),
+        Binding("t", "stack", "Stack", id="frames.stack", tooltip="Stack the session: choose a recipe, queue it"),
+        Binding("m", "measure", "Measure", id="frames.measure", tooltip="Measure the session: stars, FWHM, scores"),
+        *Place.SHARED,
+        Binding("b", "blink", "Blink", id="frames.blink", tooltip="Blink the frame against the best one"),
+        Binding("v", "metric", "Trend", id="frames.metric", tooltip="Another metric in the trend"),
+        Binding("y", "where", "Path", id="frames.where", tooltip="Where the file is; also to the clipboard"),
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.metric = 0
-        self.everything: list[FrameRecord] = []
-        self.by_time: list[FrameRecord] = []
+        self.frames = SessionFrames()
         self._blinking: Timer | None = None
 
     def body(self) -> ComposeResult:
-        with Container(id="frames-place"):
+        with Container(id="frames-place", classes="place"):
             with Container(id="left"):
-                yield RowTable(
-                    COLUMNS,
-                    key=lambda f: f.id,
-                    empty="no frames: choose a session in Library (1)",
-                    id="frames",
-                )
+                empty = "no frames: choose a session in Library (1), or esc takes the filter away"
+                yield RowTable(COLUMNS, key=lambda f: f.id, empty=empty, id="frames")
                 yield Static(id="worth", markup=False)
             with Container(id="right"):
                 yield Picture(id="picture")
@@ -129,38 +65,47 @@ class FramesPlace(Place):
                 yield Static(id="file", markup=False)
 
     def on_mount(self) -> None:
-        table = self.query_one("#frames", RowTable)
-        table.sort_by("score", True)
-        table.focus()
+        self.table.sort_by("score", True)
+        self.table.focus()
+
+    @property
+    def table(self) -> "RowTable[FrameRecord]":
+        """The table of frames."""
+        return self.query_one("#frames", RowTable)
 
     async def load(self) -> None:
         session = self.astro.session_id
         if session is None:
-            self.query_one("#frames", RowTable).set_rows([])
+            self.table.set_rows([])
             return
-        self.everything, shown, name = await self.read(_frames, session, self.query_text)
-        self.query_one("#frames", RowTable).set_rows(shown)
-        self.astro.note(f"{clean(name, 30)}" + (f" · {self.query_text}" if self.query_text else ""))
-        self._tell()
+        if self.frames.busy:
+            return  # what is read now would be older than what is shown; the last write reads again
+        writes = self.frames.writes
+        everything, shown, name = await self.read(choosing.read_session, session, self.query_text)
+        if writes != self.frames.writes or session != self.astro.session_id:
+            return  # keys were pressed meanwhile, and what they wrote will be read in its turn
+        changed = self.frames.take(everything)
+        self.table.set_rows(shown)
+        self.astro.note(f"{name} · {self.query_text}" if self.query_text else name)
+        if changed:
+            self._tell()
 
     # --- what is shown beside the table ------------------------------------------------------------------------
 
     def _tell(self) -> None:
         """The worth of the choice and the trend, after every change."""
-        from astrotui.library.worth import worth
-
-        self.query_one("#worth", Static).update(worth(self.everything).sentence())
-        self.by_time = sorted(self.everything, key=lambda f: (f.date is None, f.date, f.id))
+        room = self.size.width - 2 if self.has_class("-narrow") else self.size.width - 68
+        self.query_one("#worth", Static).update(choosing.worth_line(self.frames.records, room))
         self._draw_trend()
 
     def _draw_trend(self) -> None:
-        name, attribute = _METRICS[self.metric]
-        row = self.query_one("#frames", RowTable).row
+        metric = METRICS[self.metric]
+        by_time = self.frames.by_time()
         self.query_one("#trend", Trend).show(
-            name,
-            [getattr(f, attribute) for f in self.by_time],
-            [f.status not in ("undecided", "accepted") for f in self.by_time],
-            next((i for i, f in enumerate(self.by_time) if row is not None and f.id == row.id), None),
+            metric,
+            [getattr(f, metric.attribute) for f in by_time],
+            [f.status not in ("undecided", "accepted") for f in by_time],
+            self.frames.place_of(self.table.row),
         )
 
     @on(RowTable.Moved, "#frames")
@@ -168,61 +113,94 @@ class FramesPlace(Place):
         if self._blinking is not None:
             self._blinking.stop()
             self._blinking = None
-        self._draw_trend()
+        self.query_one("#trend", Trend).mark(self.frames.place_of(event.row))
         self._show(event.row)
+
+    @on(Trend.Picked)
+    def _picked(self, event: Trend.Picked) -> None:
+        self.table.go_to(self.frames.by_time()[event.place].id)
+
+    def _show(self, frame: "FrameRecord | None") -> None:
+        """The picture and name of a frame."""
+        request = frame_picture(frame, self.frames.sample) if frame is not None else None
+        self.query_one("#picture", Picture).show(request, text="no picture")
+        self.query_one("#file", Static).update(choosing.file_line(frame) if frame is not None else "")
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
-    def _frame(self) -> Any:
-        return self.query_one("#frames", RowTable).row
-
     def action_toggle_frame(self) -> None:
-        frame = self._frame()
+        frame = self.table.row
         if frame is not None:
             self._decide(frame, "undecided" if frame.status == "rejected" else "rejected")
 
-    def action_decide(self, verdict: str) -> None:
-        frame = self._frame()
-        if frame is not None:
-            self._decide(frame, verdict)
-            self.query_one("#frames", RowTable).action_move(1)
+    def action_decide(self, verdict: choosing.ByHand) -> None:
+        frame = self.table.row
+        if frame is not None and self._decide(frame, verdict):
+            self.table.action_move(1)
 
-    def _decide(self, frame: "FrameRecord", verdict: str) -> None:
+    def _decide(self, frame: "FrameRecord", verdict: choosing.ByHand) -> bool:
         if frame.status in ("missing", "quarantined"):
             self.notify(f"this frame is {frame.status}", severity="warning")
-            return
-        # Shown at once; the catalogue follows in the order of the keys, and what it says is read again.
-        changed = replace(frame, status=verdict, reasons=("by hand",))
-        self.query_one("#frames", RowTable).replace_row(changed)
-        self.everything = [changed if f.id == frame.id else f for f in self.everything]
+            return False
+        # Shown at once; the write is queued at the key press, so that nothing can overtake or lose it.
+        changed = self.frames.decide(frame, verdict)
+        self.table.replace_row(changed)
+        self._show(changed)
         self._tell()
-        self.change(_decide_one, frame.id, verdict)
+        writing = self.astro.store.write(choosing.decide_one, frame.id, choosing.short_name(frame), verdict)
+
+        async def work() -> None:
+            try:
+                await writing
+            finally:
+                self.frames.written()
+            if not self.frames.busy:
+                await self.load()
+
+        start(self, work, group="decide")
+        return True
 
     def action_undo(self) -> None:
-        self.change(_undo, then=lambda choice: self.notify(f"undone: {choice}"))
+        self._travel(choosing.undo_one, "undone")
 
     def action_redo(self) -> None:
-        self.change(_redo, then=lambda choice: self.notify(f"redone: {choice}"))
+        self._travel(choosing.redo_one, "done again")
+
+    def _travel(self, function: choosing.Travel, word: str) -> None:
+        self.frames.begin()
+        writing = self.astro.store.write(function)
+
+        async def work() -> None:
+            try:
+                words, frame, session = await writing
+            finally:
+                self.frames.written()
+            await self.load()
+            if session == self.astro.session_id and frame is not None:
+                self.table.go_to(frame)
+            elsewhere = "" if session == self.astro.session_id else " (in another session)"
+            self.notify(f"{word}: {words}{elsewhere}", markup=False, timeout=3)
+
+        start(self, work, group="decide")
 
     def action_cull(self) -> None:
-        from astrotui.tui.screens.cull import CullScreen
-
         if self.astro.session_id is not None:
             self.app.push_screen(CullScreen(self.astro.session_id), lambda _: self.action_reload())
 
     # --- the rest ------------------------------------------------------------------------------------------------
 
     def action_metric(self) -> None:
-        self.metric = (self.metric + 1) % len(_METRICS)
+        self.metric = (self.metric + 1) % len(METRICS)
         self._draw_trend()
 
     def action_blink(self) -> None:
         """Change between this frame and the best one until b is pressed again or the cursor moves."""
         if self._blinking is not None:
-            self._stop_blinking()
+            self._blinking.stop()
+            self._blinking = None
+            self._show(self.table.row)
             return
-        best = max(self.everything, key=lambda f: f.score or 0.0, default=None)
-        frame = self._frame()
+        frame, best = self.table.row, self.frames.best()
         if best is None or frame is None or best.id == frame.id:
             self.notify("this is the best frame; blink another one against it")
             return
@@ -230,20 +208,11 @@ class FramesPlace(Place):
         self._show(next(turns))
         self._blinking = self.set_interval(0.8, lambda: self._show(next(turns)))
 
-    def _stop_blinking(self) -> None:
-        if self._blinking is not None:
-            self._blinking.stop()
-            self._blinking = None
-            self._show(self._frame())
-
-    def _show(self, frame: "FrameRecord | None") -> None:
-        """The picture and name of a frame."""
-        self.query_one("#picture", Picture).show(
-            frame_picture(frame, self.everything) if frame is not None else None, text="no picture"
-        )
-        reasons = f"  {', '.join(frame.reasons)}" if frame is not None and frame.reasons else ""
-        words = f"{Path(frame.path).name}  {frame.status}{reasons}" if frame is not None else ""
-        self.query_one("#file", Static).update(clean(words, 300))
+    def action_where(self) -> None:
+        if (frame := self.table.row) is not None:
+            self.app.push_screen(
+                WhereScreen("This frame", {"file": frame.path}, frame_picture(frame, self.frames.sample))
+            )
 
     def action_measure(self) -> None:
         self.astro.queue_measure()
@@ -251,31 +220,8 @@ class FramesPlace(Place):
     def action_stack(self) -> None:
         self.astro.open_stack_form()
 
-
-def _frames(catalog: Any, session_id: int, query: str) -> "tuple[list[FrameRecord], list[FrameRecord], str]":
-    from astrotui.library.listing import list_frames, list_sessions
-
-    everything = list_frames(catalog, [session_id])
-    shown = list_frames(catalog, [session_id], query) if query else everything
-    (session,) = list_sessions(catalog, f"id:{session_id}")
-    return everything, shown, f"{session.target or '(no target)'} {session.night or ''}"
-
-
-def _decide_one(catalog: Any, frame_id: int, verdict: "Verdict") -> "Choice":
-    from astrotui.library.choose import decide
-
-    return decide(
-        catalog, [frame_id], verdict, reasons={frame_id: ["by hand"]}, description=f"{verdict} by hand"
-    )
-
-
-def _undo(catalog: Any) -> str:
-    from astrotui.library.choose import undo
-
-    return undo(catalog)[0].description
-
-
-def _redo(catalog: Any) -> str:
-    from astrotui.library.choose import redo
-
-    return redo(catalog)[0].description
+    def action_back(self) -> None:
+        if self._blinking is not None:
+            self.action_blink()
+        else:
+            super().action_back()

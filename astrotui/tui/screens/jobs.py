@@ -4,7 +4,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,25 +12,34 @@ from textual.widgets import Log, Static
 
 from astrotui.text import clean, duration, plural
 from astrotui.tui.place import Place
-from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.screens.message import QuestionScreen
+from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
 
-_STYLES = {"queued": "", "running": "cyan", "done": "green", "failed": "red", "cancelled": "bright_black"}
-_BAR = 16
+_TONES: dict[str, Tone] = {
+    "queued": "",
+    "running": "info",
+    "done": "good",
+    "failed": "bad",
+    "cancelled": "dim",
+}
+_BAR = 14
 _TAIL_BYTES = 20_000
 
 
-def bar(job: "JobRecord") -> str:
+def bar(job: "JobRecord") -> Cell:
     """Progress of the present stage as a bar."""
     if job.status != "running" or job.stage is None:
-        return ""
+        return Cell("")
     if not job.total:
-        return clean(job.stage, 14)
+        return Cell(clean(job.stage, 14), "info")
     filled = _BAR * min(job.done, job.total) // job.total
-    return f"{'█' * filled}{'░' * (_BAR - filled)} {clean(job.stage, 14)} {job.done:,}/{job.total:,}"
+    return Cell(
+        f"{'█' * filled}{'░' * (_BAR - filled)} {job.done:,}/{job.total:,} {clean(job.stage, 20)}", "info"
+    )
 
 
 def _took(job: "JobRecord") -> str:
@@ -42,17 +50,13 @@ def _took(job: "JobRecord") -> str:
     return ""
 
 
-def _what(job: "JobRecord") -> str:
-    return job.error or job.title if job.status == "failed" else job.title or job.kind
-
-
 COLUMNS: list[Column["JobRecord"]] = [
-    Column("id", "Job", 5, lambda j: str(j.id), lambda j: j.id, "right", True),
-    Column("status", "Status", 9, lambda j: Text(j.status, style=_STYLES[j.status]), lambda j: j.status),
-    Column("progress", "Progress", 38, bar),
-    Column("time", "Time", 12, _took, align="right"),
-    Column("what", "What", 12, _what),
-]
+    Column("id", "Job", 4, lambda j: str(j.id), lambda j: j.id, "right", True),
+    Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
+    Column("what", "What", 19, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
+    Column("time", "Time", 11, _took, align="right"),
+    Column("progress", "Progress", 30, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
+]  # fmt: skip
 
 
 class JobsPlace(Place):
@@ -61,46 +65,53 @@ class JobsPlace(Place):
     PLACE = "jobs"
     CSS_PATH = "jobs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l,enter", "log", "Log", key_display="l", id="jobs.log"),
-        Binding("x", "cancel", "Cancel", id="jobs.cancel"),
-        Binding("t", "retry", "Retry", id="jobs.retry"),
-        Binding("plus", "priority(1)", "Sooner", key_display="+", id="jobs.sooner"),
-        Binding("minus", "priority(-1)", "Later", key_display="-", id="jobs.later"),
-        Binding("p", "pause", "Pause queue", id="jobs.pause"),
-    ]
+        Binding("l,enter", "log", "Log", key_display="l", id="jobs.log", tooltip="Show the log, or hide it"),
+        Binding("x", "cancel", "Cancel", id="jobs.cancel", tooltip="Cancel the job"),
+        Binding("t", "retry", "Retry", id="jobs.retry", tooltip="Try a failed or cancelled job again; finished stages stay"),
+        Binding("plus", "priority(1)", "Sooner", key_display="+", id="jobs.sooner", tooltip="Run a waiting job sooner"),
+        Binding("minus", "priority(-1)", "Later", key_display="-", id="jobs.later", tooltip="Run a waiting job later"),
+        Binding("p", "pause", "Pause", id="jobs.pause", tooltip="Start no further job, or go on"),
+        *Place.SHARED,
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.paused = False
         self._rates: dict[int, tuple[str | None, float, int]] = {}
+        self._log_text = ""
 
     def body(self) -> ComposeResult:
-        with Container(id="jobs-place"):
-            yield RowTable(
-                COLUMNS,
-                key=lambda j: j.id,
-                empty="no jobs yet: t in Library or Frames queues a stack",
-                id="jobs",
-            )
+        with Container(id="jobs-place", classes="place"):
+            empty = "no jobs yet: t in Library or Frames queues a stack"
+            yield RowTable(COLUMNS, key=lambda j: j.id, empty=empty, id="jobs")
             yield Static(id="detail", markup=False)
             log = Log(id="log", max_lines=500)
             log.display = False
             yield log
 
     def on_mount(self) -> None:
-        table = self.query_one("#jobs", RowTable)
-        table.sort_by("id", True)
-        table.focus()
+        self.table.sort_by("id", True)
+        self.table.focus()
+
+    @property
+    def table(self) -> "RowTable[JobRecord]":
+        """The table of jobs."""
+        return self.query_one("#jobs", RowTable)
 
     async def load(self) -> None:
         jobs, self.paused = await self.read(_jobs)
-        self.query_one("#jobs", RowTable).set_rows(jobs)
+        follow = self.table.cursor == 0  # who looks at the newest job wants to see the next one too
+        self.table.set_rows(jobs)
+        if follow and self.table.cursor and jobs[-1].created > self.table.rows[self.table.cursor].created:
+            self.table.action_jump(0)
         running = sum(job.status == "running" for job in jobs)
         waiting = sum(job.status == "queued" for job in jobs)
-        words = [plural(running, "job") + " running"] if running else []
+        words = [f"{running} running"] if running else []
         words += [f"{waiting} waiting"] if waiting else []
-        words += ["queue paused"] if self.paused else []
-        self.astro.note(", ".join(words))
+        words += ["paused: p goes on"] if self.paused else []
+        self.astro.note(", ".join(words) or plural(len(jobs), "job"))
+        if self.query_one("#log", Log).display:
+            self._read_log()
 
     @on(RowTable.Moved, "#jobs")
     def _moved(self, event: RowTable.Moved) -> None:
@@ -108,12 +119,17 @@ class JobsPlace(Place):
         if job is None:
             self.query_one("#detail", Static).update("")
             return
-        lines = [clean(f"job {job.id}: {job.title or job.kind} · {job.status}{self._rate(job)}", 200)]
+        left = f" · about {duration(job.eta_s)} left" if job.status == "running" and job.eta_s else ""
+        stage = f" · {job.stage}" if job.status == "running" and job.stage else ""
+        first = f"job {job.id}: {job.title or job.kind} · {job.status}{stage}{self._rate(job)}{left}"
+        lines = [clean(first, 200)]
         if job.error:
-            lines.append(clean(job.error, 300))
+            lines.append(clean(job.error, 400))
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
         self.query_one("#detail", Static).update("\n".join(lines))
+        if self.query_one("#log", Log).display:
+            self._read_log()
 
     def _rate(self, job: "JobRecord") -> str:
         """Pieces a second in the present stage, since this place first saw it."""
@@ -127,49 +143,69 @@ class JobsPlace(Place):
         took = time.monotonic() - since
         return f" · {(job.done - first) / took:.1f} a second" if took > 1 and job.done > first else ""
 
-    def _job(self) -> Any:
-        return self.query_one("#jobs", RowTable).row
-
     @on(RowTable.Chosen, "#jobs")
     def _chosen(self, event: RowTable.Chosen) -> None:
         self.action_log()
 
+    # --- the log --------------------------------------------------------------------------------------------------
+
     def action_log(self) -> None:
         log = self.query_one("#log", Log)
-        job = self._job()
-        if log.display or job is None:
+        if log.display or self.table.row is None:
             log.display = False
-            self.query_one("#jobs").focus()
-            return
-        start(self, partial(self._show_log, job), group="log", exclusive=True)
+            self.table.focus()
+        else:
+            log.display = True
+            self._read_log()
+
+    def _read_log(self) -> None:
+        if (job := self.table.row) is not None:
+            start(self, partial(self._show_log, job), group="log", exclusive=True)
 
     async def _show_log(self, job: "JobRecord") -> None:
         text = await self.read(_tail, job.log)
-        log = self.query_one("#log", Log)
-        log.clear()
-        log.write_lines([clean(line, 400) for line in text.splitlines()] or ["no log yet"])
-        log.display = True
+        if text != self._log_text:
+            self._log_text = text
+            log = self.query_one("#log", Log)
+            log.clear()
+            log.write_lines([clean(line, 400) for line in text.splitlines()] or ["no log yet"])
+
+    # --- changing the queue -----------------------------------------------------------------------------------------
 
     def action_cancel(self) -> None:
-        if (job := self._job()) is not None:
+        job = self.table.row
+        if job is None:
+            return
+        if job.status != "running":
             self.change(_on_job, "cancel", job.id)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.change(_on_job, "cancel", job.id)
+
+        text = (
+            f"Cancel job {job.id} ({clean(job.title or job.kind, 60)})? What it finished is kept for a retry."
+        )
+        self.app.push_screen(QuestionScreen("Cancel a running job", text), answered)
 
     def action_retry(self) -> None:
-        if (job := self._job()) is not None:
-            self.change(_on_job, "retry", job.id)
+        if (job := self.table.row) is not None:
+            self.change(_on_job, "retry", job.id, then=lambda _: self.astro.follower.add(job.id))
 
     def action_priority(self, step: int) -> None:
-        if (job := self._job()) is not None:
-            self.change(_on_job, "set_priority", job.id, job.priority + step)
+        if (job := self.table.row) is not None:
+            self.change(
+                _on_job, "set_priority", job.id, job.priority + step,
+                then=lambda _: self.notify(f"job {job.id} has priority {job.priority + step}", timeout=2),
+            )  # fmt: skip
 
     def action_pause(self) -> None:
         self.change(_pause, not self.paused)
 
     def action_back(self) -> None:
-        log = self.query_one("#log", Log)
-        if log.display:
-            log.display = False
-            self.query_one("#jobs").focus()
+        if self.query_one("#log", Log).display:
+            self.action_log()
         else:
             super().action_back()
 

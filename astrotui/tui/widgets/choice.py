@@ -8,6 +8,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+LABEL = 11  # cells for the name of a line of a form
+
 
 class ChoiceLine(Widget, can_focus=True):
     """`reject   ‹auto›  none  sigma ...`"""
@@ -32,10 +34,15 @@ class ChoiceLine(Widget, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        self.action_step(1)
+        left = LABEL
+        for choice in self.choices:
+            if left <= event.x - 1 < left + len(choice) + 2:
+                self.value = choice
+                self.refresh()
+            left += len(choice) + 2
 
     def render(self) -> Text:
-        line = Text(f"{self.name_:<10}", no_wrap=True)
+        line = Text(f"{self.name_:<{LABEL}}", no_wrap=True, overflow="crop")
         for choice in self.choices:
             line.append(
                 f"‹{choice}›" if choice == self.value else f" {choice} ",

@@ -2,19 +2,20 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
 from astrotui.errors import AstrotuiError
-from astrotui.rendering.cells import CellPicture
+from astrotui.rendering.cells import RGB, CellPicture
 from astrotui.rendering.service import SupersededError, View, ViewRequest
 from astrotui.text import clean
 from astrotui.tui.work import start
@@ -117,13 +118,57 @@ class Picture(Widget):
         return Strip([Segment(text[:width].center(width), style)]).adjust_cell_length(width, style)
 
 
+class PictureView(Picture, can_focus=True):
+    """A picture to look around in: arrows, drag and wheel."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "look(-1,0)", "Look left", show=False, id="view.left"),
+        Binding("right,l", "look(1,0)", "Look right", show=False, id="view.right"),
+        Binding("up,k", "look(0,-1)", "Look up", show=False, id="view.up"),
+        Binding("down,j", "look(0,1)", "Look down", show=False, id="view.down"),
+        Binding("enter", "zoom(1)", "Zoom in", show=False, id="view.in"),
+    ]
+
+    class Looked(Message):
+        """A person wants to see another part: `x`, `y` in quarters of what is shown, and steps of zoom."""
+
+        def __init__(self, x: float = 0.0, y: float = 0.0, zoom: int = 0) -> None:
+            super().__init__()
+            self.x, self.y, self.zoom = x, y, zoom
+
+    def action_look(self, x: int, y: int) -> None:
+        self.post_message(self.Looked(x, y))
+
+    def action_zoom(self, step: int) -> None:
+        self.post_message(self.Looked(zoom=step))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Looked(zoom=1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Looked(zoom=-1))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if event.button and self.size.width and self.size.height:
+            x, y = -4 * event.delta_x / self.size.width, -4 * event.delta_y / self.size.height
+            self.post_message(self.Looked(x, y))
+
+
 def _strips(cells: CellPicture) -> list[Strip]:
     """The picture's rows as strips, each made once."""
     rows = []
+    styles: dict[tuple[RGB, RGB], Style] = {}
     for row in range(cells.rows):
-        segments = [
-            Segment(run.text, Style(color=Color.from_rgb(*run.upper), bgcolor=Color.from_rgb(*run.lower)))
-            for run in cells.runs(row)
-        ]
+        segments = []
+        for run in cells.runs(row):
+            style = styles.get((run.upper, run.lower))
+            if style is None:
+                # Blanks show their background alone: naming a front color would only cost bytes.
+                front = None if run.upper == run.lower else Color.from_rgb(*run.upper)
+                style = Style(color=front, bgcolor=Color.from_rgb(*run.lower))
+                styles[run.upper, run.lower] = style
+            segments.append(Segment(run.text, style))
         rows.append(Strip(segments, cells.columns))
     return rows

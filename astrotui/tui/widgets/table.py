@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -18,6 +17,15 @@ from textual.strip import Strip
 from astrotui.text import clean
 
 Row = TypeVar("Row")
+Tone = Literal["", "good", "warn", "bad", "info", "dim"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text with a meaning that the theme gives a color; the text must say all without it."""
+
+    text: str
+    tone: Tone = ""
 
 
 @dataclass(frozen=True)
@@ -29,42 +37,42 @@ class Column(Generic[Row]):
     key : name by which it is sorted
     title : heading
     width : cells; the last column takes what is left
-    show : the cell of a row: text, or text with a style
+    show : the cell of a row
     sort : what a row is sorted by (None last); None means that the column cannot be sorted
     descending : a first sort puts the largest on top
+    hold : rows stay where they are when this value changes, until the table is sorted again; for what a
+        person changes key by key
     """
 
     key: str
     title: str
     width: int
-    show: Callable[[Row], str | Text]
+    show: Callable[[Row], str | Cell]
     sort: Callable[[Row], Any] | None = None
     align: Literal["left", "right"] = "left"
     descending: bool = False
+    hold: bool = False
 
 
-class RowTable(ScrollView, Generic[Row], can_focus=True):
+class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
     """Rows of records under a heading, with a cursor that stays on its record when the table is sorted."""
 
     DEFAULT_CSS = """
     RowTable { height: 1fr; background: $surface; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "table--head",
-        "table--cursor",
-        "table--cursor-blurred",
-        "table--dim",
-    }
+        "table--head", "table--cursor", "table--cursor-blurred", "table--dim", "table--good", "table--warn",
+        "table--bad", "table--info",
+    }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
+        Binding("up,k", "move(-1)", "Row up", show=False, id="table.up"),
+        Binding("down,j", "move(1)", "Row down", show=False, id="table.down"),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, id="table.page_up"),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, id="table.page_down"),
-        Binding("home,g", "jump(0)", "First", show=False, id="table.first"),
-        Binding("end,G", "jump(-1)", "Last", show=False, id="table.last"),
-        Binding("enter", "choose", "Open", show=False, id="table.open"),
+        Binding("home,g", "jump(0)", "First row", show=False, id="table.first"),
+        Binding("end,G", "jump(-1)", "Last row", show=False, id="table.last"),
         Binding("s", "sort_next", "Sort by the next column", show=False, id="table.sort"),
-        Binding("S", "sort_reverse", "Reverse the order", show=False, id="table.reverse"),
+        Binding("S", "sort_reverse", "Turn the order round", show=False, id="table.reverse"),
     ]
 
     class Moved(Message):
@@ -106,11 +114,13 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
         self.columns = list(columns)
         self.key = key
         self.empty = empty
+        self.loaded = False
         self.rows: list[Row] = []
         self.cursor = 0
         self.sorted_by: str | None = None
         self.descending = False
         self._given: list[Row] = []
+        self._told: Row | None = None
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
@@ -122,12 +132,16 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these records; the cursor stays on its record if that is among them, else on its line."""
         held = self.key(self.row) if self.row is not None else None
+        line = self.cursor - self.scroll_offset.y
+        before = [self.key(row) for row in self.rows]
         self._given = list(rows)
-        self._order()
-        self._find(held)
+        self.loaded = True
+        self._order(before)
         self.virtual_size = Size(0, len(self.rows) + 1)
+        self._find(held, line)
         self.refresh()
-        self._tell()
+        if self.row != self._told:
+            self._tell()
 
     def replace_row(self, row: Row) -> None:
         """Show a record that changed in the place of its old self, without sorting anew."""
@@ -139,38 +153,53 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
         self.refresh()
 
     def go_to(self, key: Any) -> None:
-        """Put the cursor on the record with this key."""
-        self._find(key)
-        self._tell()
+        """Put the cursor on the record with this key, if it is here."""
+        place = next((i for i, row in enumerate(self.rows) if self.key(row) == key), None)
+        if place is not None:
+            self._go(place)
 
     def sort_by(self, key: str | None, descending: bool | None = None) -> None:
         """Sort by a column, or as given (None); again by the same column: the other way round."""
-        column = next((c for c in self.columns if c.key == key), None)
+        column = self._column(key)
         if descending is None:
             again = key == self.sorted_by and column is not None
             descending = not self.descending if again else bool(column and column.descending)
         held = self.key(self.row) if self.row is not None else None
+        line = self.cursor - self.scroll_offset.y
         self.sorted_by, self.descending = key, descending
         self._order()
-        self._find(held)
+        self._find(held, line)
         self.refresh()
 
-    def _order(self) -> None:
-        column = next((c for c in self.columns if c.key == self.sorted_by), None)
+    def _column(self, key: str | None) -> Column[Row] | None:
+        return next((c for c in self.columns if c.key == key), None)
+
+    def _order(self, before: Sequence[Any] = ()) -> None:
+        """Sort what was given; by a column that holds, records that were here (`before`) keep their order."""
+        column = self._column(self.sorted_by)
         if column is None or column.sort is None:
             self.rows = list(self._given)
+            return
+        if column.hold and before and {self.key(row) for row in self._given} == set(before):
+            by_key = {self.key(row): row for row in self._given}
+            self.rows = [by_key[key] for key in before]
             return
         value = column.sort
         known = [row for row in self._given if value(row) is not None]
         unknown = [row for row in self._given if value(row) is None]
         self.rows = sorted(known, key=value, reverse=self.descending) + unknown
 
-    def _find(self, key: Any) -> None:
-        places = {self.key(row): place for place, row in enumerate(self.rows)} if key is not None else {}
-        self.cursor = places.get(key, max(0, min(self.cursor, len(self.rows) - 1)))
+    def _find(self, key: Any, line: int) -> None:
+        """Put the cursor on the record `key`, on the same line of the screen (`line`) if that can be."""
+        place = (
+            None if key is None else next((i for i, r in enumerate(self.rows) if self.key(r) == key), None)
+        )
+        self.cursor = max(0, min(self.cursor, len(self.rows) - 1)) if place is None else place
+        self.scroll_to(y=self.cursor - line, animate=False, force=True, immediate=True)
         self._show_cursor()
 
     def _tell(self) -> None:
+        self._told = self.row
         self.post_message(self.Moved(self, self.row))
 
     # --- moving -------------------------------------------------------------------------------------------------
@@ -178,13 +207,27 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
     def _go(self, place: int) -> None:
         place = max(0, min(place, len(self.rows) - 1))
         if self.rows and place != self.cursor:
+            before, top = self.cursor, self.scroll_offset.y
             self.cursor = place
             self._show_cursor()
-            self.refresh()
+            if self.scroll_offset.y == top:
+                # Two lines are sent over the wire instead of all.
+                lines = [Region(0, p + 1 - top, self.size.width, 1) for p in (before, place)]
+                self.refresh(*[line for line in lines if 0 < line.y < self.size.height])
+            else:
+                self.refresh()
             self._tell()
 
     def _show_cursor(self) -> None:
-        self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True)
+        room = max(1, self.size.height - 1)
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + room:
+            self.scroll_to(y=self.cursor - room + 1, animate=False, force=True, immediate=True)
+
+    def on_resize(self) -> None:
+        self._show_cursor()
 
     def action_move(self, lines: int) -> None:
         self._go(self.cursor + lines)
@@ -195,7 +238,8 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
     def action_jump(self, place: int) -> None:
         self._go(len(self.rows) - 1 if place < 0 else place)
 
-    def action_choose(self) -> None:
+    def choose(self) -> None:
+        """Open the record under the cursor, as a double click does; screens bind the key, which names it there."""
         if self.row is not None:
             self.post_message(self.Chosen(self, self.row))
 
@@ -218,7 +262,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
             again = place == self.cursor and event.chain > 1
             self._go(place)
             if again:
-                self.action_choose()
+                self.choose()
 
     def _click_head(self, x: int) -> None:
         left = 0
@@ -244,35 +288,40 @@ class RowTable(ScrollView, Generic[Row], can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
-            return self._line(
-                [self._heading(c) for c in self.columns], self.get_component_rich_style("table--head")
-            )
+            style = self.get_component_rich_style("table--head")
+            return self._line([self._heading(c) for c in self.columns], style, plain=True)
         place = y - 1 + self.scroll_offset.y
         if place >= len(self.rows):
-            text = f" {self.empty}" if not self.rows and y == 1 else ""
-            return Strip([Segment(text.ljust(width)[:width], self.rich_style)], width)
+            text = (
+                "" if self.rows or y != 1 else f" {self.empty}" if self.loaded else " reading the catalogue…"
+            )
+            return Strip([Segment(set_cell_size(text, width), self.rich_style)], width)
         style = self.rich_style
-        if place == self.cursor:
+        here = place == self.cursor
+        if here:
             name = "table--cursor" if self.has_focus else "table--cursor-blurred"
             style = self.get_component_rich_style(name)
         row = self.rows[place]
-        return self._line([column.show(row) for column in self.columns], style)
+        return self._line([column.show(row) for column in self.columns], style, plain=here)
 
     def _heading(self, column: Column[Row]) -> str:
         if column.key != self.sorted_by:
             return column.title
         return f"{column.title}{'▾' if self.descending else '▴'}"
 
-    def _line(self, cells: Sequence[str | Text], style: Style) -> Strip:
+    def _line(self, cells: Sequence[str | Cell], style: Style, *, plain: bool) -> Strip:
         segments: list[Segment] = []
         for column, cell, width in zip(self.columns, cells, self._widths(), strict=True):
-            own = style + Style.parse(str(cell.style)) if isinstance(cell, Text) and cell.style else style
-            text = clean(cell.plain if isinstance(cell, Text) else cell, 400)
+            raw, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
+            own = style
+            if tone and not plain:
+                own = style + Style(color=self.get_component_rich_style(f"table--{tone}").color)
+            # What comes from files may hold anything; most of it is harmless and needs no second look.
+            text = raw if raw.isascii() and raw.isprintable() else clean(raw, 400)
             room = width - cell_len(text)  # wide characters take two cells
             if room < 0:
                 text = set_cell_size(text, max(width - 1, 0)) + "…"
             elif column.align == "right":
                 text = " " * room + text
-            segments.append(Segment(set_cell_size(text, width), own))
-            segments.append(Segment(" ", style))
+            segments.append(Segment(set_cell_size(text, width) + " ", own))
         return Strip(segments).adjust_cell_length(self.size.width, style)

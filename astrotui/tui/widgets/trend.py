@@ -1,37 +1,84 @@
 """A metric over a session as a small chart, with the cursor's frame marked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-class Trend(Widget):
-    """Bars of one metric in the order of the frames; several frames share a cell when there are many.
+@dataclass(frozen=True)
+class Metric:
+    """What a trend shows.
 
-    A cell shows the worst of its frames where larger is worse, so that no bad frame hides.
+    Attributes
+    ----------
+    name : with its unit
+    attribute : of a frame's record
+    low_is_bad : of frames that share a cell the worst one is shown
+    from_zero : bars begin at zero; else under the smallest value, so that small changes show
     """
+
+    name: str
+    attribute: str
+    low_is_bad: bool
+    from_zero: bool
+
+
+METRICS = (
+    Metric("score", "score", True, True),
+    Metric("FWHM px", "fwhm_px", False, False),
+    Metric("stars", "stars", True, True),
+    Metric("transparency", "transparency", True, True),
+    Metric("background ADU", "background_adu", False, False),
+    Metric("noise ADU", "noise_adu", False, False),
+    Metric("eccentricity", "eccentricity", False, True),
+)
+
+
+class Trend(Widget):
+    """Bars of one metric in the order of the frames; several frames share a cell when there are many."""
 
     DEFAULT_CSS = """
     Trend { height: 4; }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"trend--bar", "trend--out", "trend--here"}
+
+    class Picked(Message):
+        """A frame was clicked; `place` is its number in the order of time."""
+
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.title = ""
+        self.metric = METRICS[0]
         self.values: Sequence[float | None] = ()
-        self.dim: Sequence[bool] = ()
+        self.out: Sequence[bool] = ()
         self.marked: int | None = None
+        self._low, self._high = 0.0, 1.0
+        self._span = ""
 
     def show(
-        self, title: str, values: Sequence[float | None], dim: Sequence[bool], marked: int | None
+        self, metric: Metric, values: Sequence[float | None], out: Sequence[bool], marked: int | None
     ) -> None:
-        """Draw `values`; frames where `dim` is true are out of the choice; `marked` is the cursor's place."""
-        self.title, self.values, self.dim, self.marked = title, values, dim, marked
+        """Draw `values`; frames where `out` is true are not in the choice; `marked` is the cursor's place."""
+        self.metric, self.values, self.out, self.marked = metric, values, out, marked
+        known = [v for v in values if v is not None]
+        self._span = "nothing measured yet: m measures"
+        if known:
+            low, high = min(known), max(known)
+            self._span = f"{low:.4g} to {high:.4g}"
+            self._low = min(0.0, low) if metric.from_zero else low - 0.15 * (high - low)
+            self._high = high if high > self._low else self._low + 1
         self.refresh()
 
     def mark(self, place: int | None) -> None:
@@ -40,42 +87,40 @@ class Trend(Widget):
             self.marked = place
             self.refresh()
 
+    def on_click(self, event: events.Click) -> None:
+        cells = min(self.size.width, len(self.values))
+        if 0 <= event.x < cells:
+            self.post_message(self.Picked(event.x * len(self.values) // cells))
+
     def render_line(self, y: int) -> Strip:
-        width, height = self.size.width, self.size.height
+        width, rows = self.size.width, self.size.height - 1
         style = self.rich_style
-        known = [v for v in self.values if v is not None]
         if y == 0:
-            span = f"  {min(known):.4g} to {max(known):.4g}" if known else "  nothing measured yet"
-            here = (
-                self.values[self.marked]
-                if self.marked is not None and self.marked < len(self.values)
-                else None
-            )
-            now = f", here {here:.4g}" if here is not None else ""
-            return Strip([Segment(f" {self.title}{span}{now}", style)]).adjust_cell_length(width, style)
-        rows = height - 1
-        if not known or rows < 1 or width < 1:
+            return Strip([Segment(self._heading()[:width], style)]).adjust_cell_length(width, style)
+        if rows < 1 or not self.values:
             return Strip.blank(width, style)
-        low, high = min(0.0, *known), max(known)
-        scale = (high - low) or 1.0
         count = len(self.values)
         cells = min(width, count)
+        bottom = (rows - y) * 8
         segments = []
         for cell in range(cells):
-            first, last = cell * count // cells, max((cell + 1) * count // cells, cell * count // cells + 1)
-            inside = [v for v in self.values[first:last] if v is not None]
-            marked = self.marked is not None and first <= self.marked < last
-            level = (max(inside) - low) / scale * rows * 8 if inside else 0.0
-            bottom = (rows - y) * 8
-            block = _EIGHTHS[max(0, min(8, round(level) - bottom))]
-            if inside and y == rows and block == " ":
-                block = _EIGHTHS[1]
-            dim = all(self.dim[first:last]) if self.dim else False
-            segments.append(Segment(block, style + _style(marked, dim)))
+            first = cell * count // cells
+            last = max((cell + 1) * count // cells, first + 1)
+            here = self.marked is not None and first <= self.marked < last
+            known = [v for v in self.values[first:last] if v is not None]
+            level = 0
+            if known:
+                value = min(known) if self.metric.low_is_bad else max(known)
+                level = max(1, round((value - self._low) / (self._high - self._low) * rows * 8))
+            text = _EIGHTHS[max(0, min(8, level - bottom))]
+            if here and y == rows and text == " ":
+                text = "▁"
+            name = "trend--here" if here else "trend--out" if all(self.out[first:last]) else "trend--bar"
+            segments.append(Segment(text, style + Style(color=self.get_component_rich_style(name).color)))
         return Strip(segments).adjust_cell_length(width, style)
 
-
-def _style(marked: bool, dim: bool) -> Style:
-    if marked:
-        return Style(color="yellow", bold=True, reverse=False)
-    return Style(color="bright_black") if dim else Style(color="cyan")
+    def _heading(self) -> str:
+        value = (
+            self.values[self.marked] if self.marked is not None and self.marked < len(self.values) else None
+        )
+        return f"{self.metric.name} {self._span}" + (f", here {value:.4g}" if value is not None else "")
