@@ -32,15 +32,23 @@ def hot_scan(
     limit = np.float32(excess)
     found = 0
     ring = np.empty(8, np.float32)
+    flags = np.zeros(CHUNK, np.uint8)
+    words = flags.view(np.uint64)
     for y in range(2, height - 2):
         row, above, below = image[y], image[y - 2], image[y + 2]
         for start in range(2, width - 2, CHUNK):
             stop = min(start + CHUNK, width - 2)
-            candidates = 0
-            for x in range(start, stop):
-                across = min(np.float32(row[x - 2]), np.float32(row[x + 2]))
-                along = min(np.float32(above[x]), np.float32(below[x]))
-                candidates += 1 if np.float32(row[x]) > max(across, along) + limit else 0
+            center, left, right = row[start:stop], row[start - 2 : stop - 2], row[start + 2 : stop + 2]
+            upper, lower = above[start:stop], below[start:stop]
+            for i in range(stop - start):  # written so that the compiler makes vectors of it
+                p, q = np.float32(left[i]), np.float32(right[i])
+                across = p if p < q else q
+                p, q = np.float32(upper[i]), np.float32(lower[i])
+                along = p if p < q else q
+                flags[i] = np.float32(center[i]) > (across if across > along else along) + limit
+            candidates = np.uint64(0)
+            for i in range(len(words)):
+                candidates |= words[i]
             if candidates == 0:
                 continue
             for x in range(start, stop):
@@ -125,39 +133,27 @@ def hot_fill(image: NDArray[Any], rows: Index, columns: Index, step: int, out: F
 
 
 @njit(nogil=True, cache=True)
-def mean_of_two(
-    image: NDArray[Any], ay: int, ax: int, by: int, bx: int, saturation: float, out: Float32Array
-) -> int:
-    """Fill `out` (H // 2, W // 2) with the mean of two pixels of each 2x2 cell; counts those at `saturation`."""
+def mean_of_two(image: NDArray[Any], ay: int, ax: int, by: int, bx: int, out: Float32Array) -> None:
+    """Fill `out` (H // 2, W // 2) with the mean of two pixels of each 2x2 cell."""
     height, width = out.shape
-    level = np.float32(saturation)
     half = np.float32(0.5)
-    saturated = 0
     for y in range(height):
         first, second, target = image[2 * y + ay], image[2 * y + by], out[y]
         for x in range(width):
-            p, q = np.float32(first[2 * x + ax]), np.float32(second[2 * x + bx])
-            target[x] = half * (p + q)
-            saturated += (1 if p >= level else 0) + (1 if q >= level else 0)
-    return saturated
+            target[x] = half * (np.float32(first[2 * x + ax]) + np.float32(second[2 * x + bx]))
 
 
 @njit(nogil=True, cache=True)
-def mean_of_four(image: NDArray[Any], saturation: float, out: Float32Array) -> int:
-    """Fill `out` (H // 2, W // 2) with the mean of each 2x2 block; returns how many pixels reach `saturation`."""
+def mean_of_four(image: NDArray[Any], out: Float32Array) -> None:
+    """Fill `out` (H // 2, W // 2) with the mean of each 2x2 block."""
     height, width = out.shape
-    level = np.float32(saturation)
     quarter = np.float32(0.25)
-    saturated = 0
     for y in range(height):
         upper, lower, target = image[2 * y], image[2 * y + 1], out[y]
         for x in range(width):
-            a, b = np.float32(upper[2 * x]), np.float32(upper[2 * x + 1])
-            c, d = np.float32(lower[2 * x]), np.float32(lower[2 * x + 1])
-            target[x] = quarter * ((a + b) + (c + d))
-            saturated += (1 if a >= level else 0) + (1 if b >= level else 0)
-            saturated += (1 if c >= level else 0) + (1 if d >= level else 0)
-    return saturated
+            top = np.float32(upper[2 * x]) + np.float32(upper[2 * x + 1])
+            bottom = np.float32(lower[2 * x]) + np.float32(lower[2 * x + 1])
+            target[x] = quarter * (top + bottom)
 
 
 @njit(nogil=True, cache=True)

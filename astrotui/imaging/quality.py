@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
-from astrotui.imaging.hotpixels import fill_hot, find_hot, native, pixel_noise
+from astrotui.imaging.hotpixels import HotPixels, fill_hot, find_hot, native, pixel_noise
 from astrotui.imaging.photometry import PIXEL_FWHM2, measure_apertures
 from astrotui.imaging.stars import (
     Plane,
@@ -15,7 +15,6 @@ from astrotui.imaging.stars import (
     detect,
     make_plane,
     measure_shape,
-    patch_hot,
     refine_places,
     saturated_stars,
     subtract_sky,
@@ -111,27 +110,49 @@ def measure_frame(
         return _hopeless("black frame" if low <= 0 else "every pixel has the same value", background=low)
     origin = plane_offsets(mosaic)["G"][0] if mosaic else (0, 0)
     saturation = NEAR_FULL * _full_scale(image, full_scale_adu, high)
-    data, layout, step, saturated = make_plane(image, mosaic, saturation)
-    level = float(np.nanmedian(data[::8, ::8]))
-    if dark is not None:
-        image = image - native(dark).astype(np.float32, copy=False)
-        saturation -= float(np.median(dark[::8, ::8]))
-        data = make_plane(image, mosaic, np.inf)[0]
-    noise = pixel_noise(image, origin, 4 if interpolated else 2)
+    level = float(np.nanmedian(image[origin[0] :: 16, origin[1] :: 16]))
     if not np.isfinite(level):
-        return _hopeless("hardly any valid pixels", saturated=saturated)
+        return _hopeless("hardly any valid pixels")
+    pedestal = 0.0
+    if dark is not None:
+        pedestal = float(np.median(dark[::8, ::8]))
+        image = image - native(dark).astype(np.float32, copy=False)
+    noise = pixel_noise(image, origin, 4 if interpolated else 2)
+    hot = find_hot(image, mosaic, noise_adu=noise)
+    clean = fill_hot(image, hot, mosaic)
+    data, layout, step = make_plane(clean, mosaic)
+    saturated = float(np.count_nonzero(data >= saturation - pedestal)) / data.size
     if saturated > 0.3:
         return _hopeless(f"saturated: {saturated:.0%} of it", background=level, saturated=saturated)
     if not noise > 0:
         return _hopeless("black frame" if level <= 0 else "no noise", background=level, saturated=saturated)
-    hot = find_hot(image, mosaic, noise_adu=noise)
-    patch_hot(data, layout, image, hot, mosaic)
     # Averages of two or four pixels have less noise, unless interpolation had made them alike.
     plane_noise = noise / {"full": 1.0, "greens": np.sqrt(2.0), "binned": 2.0}[layout]
     if interpolated:
         plane_noise = pixel_noise(data, lag=4)
     plane = subtract_sky(data, plane_noise, layout, step)
-    return _judge(image, plane, mosaic, origin, saturation, hot, level, noise, saturated)
+    frame = _Frame(image, clean, plane, mosaic, -1 if mosaic is None else sum(origin) % 2, hot)
+    return _judge(frame, saturation - pedestal, level, noise, saturated)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """A frame on its way: as recorded (dark subtracted), with hot pixels filled, and the plane that is searched.
+
+    `parity` is (row + column) % 2 of a mosaic's greens, -1 for mono.
+    """
+
+    image: NDArray[Any]
+    clean: NDArray[Any]
+    plane: Plane
+    mosaic: str | None
+    parity: int
+    hot: HotPixels
+
+    @property
+    def hot_places(self) -> NDArray[np.int64]:
+        """Rows and columns of the hot pixels as one sorted index."""
+        return np.asarray(self.hot[0].astype(np.int64) * self.image.shape[1] + self.hot[1])
 
 
 def warm_up() -> None:
@@ -149,16 +170,9 @@ def warm_up() -> None:
 
 
 def _judge(
-    image: NDArray[Any],
-    plane: Plane,
-    mosaic: str | None,
-    origin: tuple[int, int],
-    saturation: float,
-    hot: tuple[NDArray[np.int32], NDArray[np.int32]],
-    level: float,
-    noise: float,
-    saturated: float,
+    frame: _Frame, saturation: float, level: float, noise: float, saturated: float
 ) -> FrameMeasurement:
+    image, plane, parity = frame.image, frame.plane, frame.parity
     found = detect(plane)
     inside = plane.sky[1:-1, 1:-1] if min(plane.sky.shape) > 4 else plane.sky
     lowest, highest = np.percentile(inside, (2, 98))
@@ -179,17 +193,15 @@ def _judge(
     # sep's second moments are cut at the threshold: a first guess, a little small.
     guess = plane.step * 2.6 * float(np.median(np.sqrt(close["a"] * close["b"])[:60]))
     full = saturated_stars(image, x, y, guess, saturation)
-    parity = -1 if mosaic is None else sum(origin) % 2
-    places = hot[0].astype(np.int64) * image.shape[1] + hot[1]
+    places = frame.hot_places
     shape = measure_shape(image, plane, parity, x[~full], y[~full], guess, places)
     fwhm = guess if shape is None else shape.fwhm
     if shape is not None:
         x, y = refine_places(image, plane, parity, x, y, shape, saturation, places)
-    # Apertures and radii cannot leave pixels out as fits do.
-    clean = fill_hot(image, hot, mosaic)
-    listed, good = _list_stars(clean, parity, x, y, full, fwhm, noise)
+    # Apertures and radii cannot leave pixels out as fits do: they see the filled ones.
+    listed, good = _list_stars(frame.clean, parity, x, y, full, fwhm, noise)
     sharp = good & ~full
-    hfr, contrast = _half_flux_radius(clean, parity, x[sharp], y[sharp], fwhm)
+    hfr, contrast = _half_flux_radius(frame.clean, parity, x[sharp], y[sharp], fwhm)
     streak = bool(find_streaks(plane.pixels, plane.noise))
     return FrameMeasurement(
         _problem(shape, len(listed), hfr, contrast),

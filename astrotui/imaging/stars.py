@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
-from astrotui.imaging.hotpixels import HotPixels, fill_values
 from astrotui.imaging.photometry import PIXEL_FWHM2
 from astrotui.imaging.types import Float32Array, Float64Array, Mask
 
@@ -97,51 +96,20 @@ class Shape:
         return float(np.sqrt(max(0.0, 1 - (short / long) ** 2)))
 
 
-def make_plane(
-    image: NDArray[Any], cfa: str | None, saturation: float
-) -> tuple[Float32Array, Layout, int, float]:
-    """The raw plane to search, its layout and step, and the fraction of its source pixels at `saturation`.
-
-    Parameters
-    ----------
-    image : (H, W) native uint16 or float32
-    cfa : its pattern at (0, 0)
-    saturation : ADU
-    """
+def make_plane(image: NDArray[Any], cfa: str | None) -> tuple[Float32Array, Layout, int]:
+    """The plane of a native image (H, W) to search, hot pixels filled before, with its layout and step."""
     from astrotui.imaging.measure_kernels import mean_of_four, mean_of_two
 
     height, width = image.shape
+    if not cfa and image.size <= BIN_ABOVE_PIXELS:
+        return image.astype(np.float32), "full", 1
     half = np.empty((height // 2, width // 2), np.float32)
     if cfa:
         (ay, ax), (by, bx) = plane_offsets(cfa)["G"]
-        count = mean_of_two(image, ay, ax, by, bx, saturation, half)
-        return half, "greens", 2, count / max(1, 2 * half.size)
-    if image.size > BIN_ABOVE_PIXELS:
-        count = mean_of_four(image, saturation, half)
-        return half, "binned", 2, count / max(1, 4 * half.size)
-    full = image.astype(np.float32)
-    return full, "full", 1, float(np.count_nonzero(image >= saturation)) / max(1, image.size)
-
-
-def patch_hot(
-    plane: Float32Array, layout: Layout, image: NDArray[Any], hot: HotPixels, cfa: str | None
-) -> None:
-    """Correct, in place, the pixels of a raw plane that hot pixels of `image` went into."""
-    rows, columns = hot
-    values = fill_values(image, hot, cfa)
-    change = values - image[rows, columns]
-    step = 1 if layout == "full" else 2
-    share = np.float32(1.0 if layout == "full" else 0.25)
-    if cfa:
-        green = np.zeros((2, 2), bool)
-        for dy, dx in plane_offsets(cfa)["G"]:
-            green[dy, dx] = True
-        chosen = green[rows % 2, columns % 2]
-        rows, columns, change = rows[chosen], columns[chosen], change[chosen]
-        share = np.float32(0.5)
-    y, x = rows // step, columns // step
-    inside = (y < plane.shape[0]) & (x < plane.shape[1])
-    np.add.at(plane, (y[inside], x[inside]), share * change[inside])
+        mean_of_two(image, ay, ax, by, bx, half)
+        return half, "greens", 2
+    mean_of_four(image, half)
+    return half, "binned", 2
 
 
 def subtract_sky(plane: Float32Array, noise: float, layout: Layout, step: int) -> Plane:

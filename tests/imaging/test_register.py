@@ -146,7 +146,7 @@ def test_the_same_lists_give_the_same_bytes_and_leave_numpy_alone() -> None:
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_fields_that_have_nothing_in_common_are_refused(seed: int) -> None:
     one, _ = _lists(100 + seed, np.eye(3), count=[15, 40, 150, 400][seed % 4])
     _, other = _lists(200 + seed, np.eye(3), count=[15, 40, 150, 400][seed % 4])
