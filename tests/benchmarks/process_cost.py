@@ -31,7 +31,7 @@ class Tree:
     def __init__(self, mark: str) -> None:
         self.mark = f"{MARK}={mark}".encode()
         self.peak = 0
-        self.writes: dict[int, int] = {}
+        self.writes: dict[int, tuple[int, int]] = {}
         self._foreign = {int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()}
 
     def poll(self) -> None:
@@ -50,7 +50,7 @@ class Tree:
                 io = (entry / "io").read_text()
             except (OSError, ValueError):  # it ended between two reads, or is another user's
                 continue
-            self.writes[pid] = max(_field(io, "wchar:"), _field(io, "write_bytes:"))
+            self.writes[pid] = (_field(io, "write_bytes:"), _field(io, "wchar:"))
         self.peak = max(self.peak, total)
 
 
@@ -66,9 +66,9 @@ def measure(
 ) -> Cost:
     """Run commands one after the other and measure them together; stops at the first that fails.
 
-    Memory is the highest sum of PSS over all processes of a command (mapped files count); bytes written are what
-    processes wrote by system calls (or to the disk, where that is more), as last seen before they ended. Looking
-    more often than `every_s` would cost the run itself: the kernel walks every page to sum PSS.
+    Memory is the highest sum of PSS over all processes of a command (mapped files count). Bytes written are those
+    sent to the disk as last seen before a process ended, or, where the folder is in memory, those of its system
+    calls. Looking more often than `every_s` would cost the run itself: the kernel walks every page to sum PSS.
     """
     log = folder / "output.log"
     mark = uuid.uuid4().hex
@@ -86,7 +86,8 @@ def measure(
                 time.sleep(every_s)
             code = process.returncode
             peak = max(peak, tree.peak)
-            written += sum(tree.writes.values())
+            disk, calls = (sum(column) for column in zip((0, 0), *tree.writes.values(), strict=True))
+            written += disk or calls
             if code:
                 break
     wall = time.perf_counter() - began
