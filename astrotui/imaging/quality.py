@@ -232,9 +232,9 @@ def _list_stars(
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = light.flux / (noise * np.sqrt(pixels))
         concentration = light.core / light.flux
-        usual = np.nanmedian(np.where((snr > 15) & ~saturated, concentration, np.nan)[:150])
-        if not np.isfinite(usual):
-            usual = np.nanmedian(concentration)
+        sure = concentration[(snr > 15) & ~saturated][:150]
+        sure = sure if sure.size else concentration[np.isfinite(concentration)]
+        usual = float(np.median(sure)) if sure.size else np.nan
         tolerance = 1 + 3 / np.maximum(snr, 1e-3)
         # Sharper than a star: a cosmic ray or hot pixel. Flatter: a galaxy, a knot of a nebula, a ghost.
         starlike = (concentration < 1.45 * usual * tolerance) & (concentration * tolerance > 0.6 * usual)
