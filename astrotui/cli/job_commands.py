@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrotui.cli.common import State, emit, pass_state, shared_options, table
+from astrotui.cli.common import State, emit, pass_state, say, shared_options, table
 from astrotui.errors import JobError
-from astrotui.text import duration
+from astrotui.text import clean, duration
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
@@ -114,11 +114,13 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
 
 
 def _print_log(record: "JobRecord") -> None:
-    if record.log is None or not Path(record.log).exists():
+    from astrotui.jobs.logs import read_log
+
+    lines = read_log(Path(record.log)) if record.log is not None else []
+    if not lines:
         raise JobError(f"job {record.id} has no log yet")
-    with Path(record.log).open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            click.echo(line.rstrip("\n"))
+    for line in lines:
+        click.echo(clean(line, 2000))
 
 
 @click.command()
@@ -132,4 +134,4 @@ def worker(state: State, drain: bool, cluster: str | None) -> None:
 
     with state.open() as catalog:
         path = catalog.path
-    run_worker(path, drain=drain, cluster=cluster)
+    say(state, run_worker(path, drain=drain, cluster=cluster))

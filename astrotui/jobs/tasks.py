@@ -41,7 +41,7 @@ def run_render(work: "Work") -> None:
 
     payload = work.payload
     output = Path(payload["output"])
-    work.note_part(_part(output, work.tag))
+    work.note_part(output)
     work.progress("rendering", 0, 1)
     info = render_image(
         Path(payload["image"]),
@@ -56,9 +56,11 @@ def run_render(work: "Work") -> None:
 
 def run_stack(work: "Work") -> None:
     """Stack; payload is a `StackRequest`, or `{"plan": path}` to run a stored plan again."""
+    # Where the time of a stack goes, so that its end can be told before half of it is over.
+    work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
     plan = _plan(work)
     for path in (plan.output, plan.manifest):
-        work.note_part(_part(Path(path), work.tag))
+        work.note_part(Path(path))
     _stack(work, plan)
 
 
@@ -140,10 +142,6 @@ def _plan(work: "Work") -> StackPlan:
     return plan
 
 
-def _part(path: Path, tag: str) -> Path:
-    return path.with_name(f".{path.name}.{tag}.part")
-
-
 def _workers(asked: int) -> int:
     import os
 
@@ -191,7 +189,7 @@ def _preview(work: "Work", output: Path) -> Path | None:
         path = places().data / "previews" / f"stack-{work.job_id}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
     work.progress("preview", 0, 1)
-    work.note_part(_part(path, work.tag))
+    work.note_part(path)
     try:
         stack_preview(output, path, tag=work.tag)
     except (AstrotuiError, OSError) as error:
