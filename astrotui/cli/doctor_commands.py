@@ -23,10 +23,11 @@ from astrotui.errors import AstrotuiError
 @pass_state
 def doctor(state: State) -> None:
     """What this terminal, disk, catalogue and install can do, and the settings in force."""
+    catalog = _catalog(state)
     facts = {
         "install": _install(),
         "terminal": _terminal(),
-        "catalog": _catalog(state),
+        "catalog": catalog,
         "disk": _disk(state),
         "jobs": _jobs(state),
         "settings": {k: v for k, v in asdict(state.settings).items() if k != "warnings"},
@@ -46,9 +47,10 @@ def doctor(state: State) -> None:
                         click.echo(f"  {key:18} {value}")
         for line in problems:
             click.echo(f"problem: {line}")
-        click.echo("no problem found" if not problems else "")
-    if problems:
-        raise click.exceptions.Exit(1)
+        if not problems:
+            click.echo("no problem found")
+    if catalog["problems"]:
+        raise click.exceptions.Exit(1)  # decisions may be at stake; all else is advice
 
 
 def _install() -> dict[str, Any]:
@@ -131,7 +133,8 @@ def _jobs(state: State) -> dict[str, Any]:
     lines = [fact.text for fact in found]
     if removed:
         lines.append(f"{len(removed)} unfinished files of dead workers removed")
-    return {"background": "; ".join(lines), "problems": [f"{f.text}: {f.remedy}" for f in found if f.remedy]}
+    advice = "; ".join(f.remedy for f in found if f.remedy)
+    return {"background": "; ".join(lines), **({"advice": advice} if advice else {}), "problems": []}
 
 
 def _leftovers(state: State) -> list[str]:
