@@ -146,7 +146,7 @@ HANDLERS = {
     "stumble": stumble,
     "full": fill_disk,
     "chatter": chatter,
-    "missing": "tests.jobs.no_such_module:run",
+    "missing": "no_such_module:run",
 }
 
 if __name__ == "__main__":
