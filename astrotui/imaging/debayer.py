@@ -4,6 +4,7 @@ Row kernels work on a *window*: a flat float32 array of rows STRIDE apart. The c
 compiler see that rows do not overlap, so that it vectorizes: 0.8 ns a pixel for all three colors.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -25,12 +26,24 @@ _6 = np.float32(6)
 _HALF = np.float32(0.5)
 _QUARTER = np.float32(0.25)
 _EIGHTH = np.float32(0.125)
+_AT_MOST = np.float32(4)  # correction relative to what it corrects, above the sky
 _3_HALVES = np.float32(1.5)
 
 
 @KERNEL
-def _malvar_row(window: Any, count: int, site: int, own: Any, green: Any, other: Any) -> None:
-    """One row of the gradient-corrected estimate, clamped to the range of the nearest pixels of its color.
+def _malvar_row(
+    window: Any,
+    count: int,
+    site: int,
+    own_sky: Any,
+    green_sky: Any,
+    other_sky: Any,
+    allow: Any,
+    own: Any,
+    green: Any,
+    other: Any,
+) -> None:
+    """One row of the gradient-corrected estimate, its corrections limited as `debayer` tells.
 
     `window` begins two rows above and two pixels left of the first result; pixels whose number has the parity
     `site` hold the row's own color (red or blue), the rest green.
@@ -42,41 +55,38 @@ def _malvar_row(window: Any, count: int, site: int, own: Any, green: Any, other:
         s = window[3 * STRIDE + x]
         w = window[2 * STRIDE + x - 1]
         e = window[2 * STRIDE + x + 1]
-        nw = window[STRIDE + x - 1]
-        ne = window[STRIDE + x + 1]
-        sw = window[3 * STRIDE + x - 1]
-        se = window[3 * STRIDE + x + 1]
         across = window[2 * STRIDE + x - 2] + window[2 * STRIDE + x + 2]
         along = window[x] + window[4 * STRIDE + x]
-        diagonal = nw + ne + sw + se
-        ns_low = n if n < s else s
-        ns_high = s if n < s else n
-        we_low = w if w < e else e
-        we_high = e if w < e else w
+        diagonal = (
+            window[STRIDE + x - 1]
+            + window[STRIDE + x + 1]
+            + window[3 * STRIDE + x - 1]
+            + window[3 * STRIDE + x + 1]
+        )
+        ns = _HALF * (n + s)
+        we = _HALF * (w + e)
 
-        g = _EIGHTH * (_4 * v + _2 * (n + s + w + e) - (across + along))
-        low = ns_low if ns_low < we_low else we_low
-        high = ns_high if ns_high > we_high else we_high
-        g = low if g < low else g
-        g = high if g > high else g
+        g = _HALF * (ns + we)
+        limit = _AT_MOST * abs(g - green_sky) + allow
+        correction = _EIGHTH * (_4 * v - across - along)
+        correction = limit if correction > limit else correction
+        g += -limit if correction < -limit else correction
 
-        d = _EIGHTH * (_6 * v + _2 * diagonal - _3_HALVES * (across + along))
-        low_1 = nw if nw < ne else ne
-        high_1 = ne if nw < ne else nw
-        low_2 = sw if sw < se else se
-        high_2 = se if sw < se else sw
-        low = low_1 if low_1 < low_2 else low_2
-        high = high_1 if high_1 > high_2 else high_2
-        d = low if d < low else d
-        d = high if d > high else d
+        d = _QUARTER * diagonal
+        limit = _AT_MOST * abs(d - other_sky) + allow
+        correction = _EIGHTH * (_6 * v - _3_HALVES * (across + along))
+        correction = limit if correction > limit else correction
+        d += -limit if correction < -limit else correction
 
-        h = _EIGHTH * (_5 * v + _4 * (w + e) - diagonal - across + _HALF * along)
-        h = we_low if h < we_low else h
-        h = we_high if h > we_high else h
+        limit = _AT_MOST * abs(we - own_sky) + allow
+        correction = _EIGHTH * (_5 * v - diagonal - across + _HALF * along)
+        correction = limit if correction > limit else correction
+        h = we + (-limit if correction < -limit else correction)
 
-        u = _EIGHTH * (_5 * v + _4 * (n + s) - diagonal - along + _HALF * across)
-        u = ns_low if u < ns_low else u
-        u = ns_high if u > ns_high else u
+        limit = _AT_MOST * abs(ns - other_sky) + allow
+        correction = _EIGHTH * (_5 * v - diagonal - along + _HALF * across)
+        correction = limit if correction > limit else correction
+        u = ns + (-limit if correction < -limit else correction)
 
         here = (i & 1) == site
         own[i] = v if here else h
@@ -112,22 +122,32 @@ def demosaic_row(
     red_row: int,
     red_column: int,
     method: int,
+    levels: Any,
     red: Any,
     green: Any,
     blue: Any,
 ) -> None:
-    """Colors of row `y` of a window, pixels HALO to width - HALO - 1; `red_row`, `red_column` are 0 or 1."""
+    """Colors of row `y` of a window, pixels HALO to width - HALO - 1.
+
+    Parameters
+    ----------
+    red_row, red_column : 0 or 1, place of red in the window's first cell
+    levels : float32 (4,): sky of red, green and blue, and the correction that noise may make
+    """
     above = window[(y - 2) * STRIDE :]
     count = width - 2 * HALO
+    r = red[HALO:]
+    g = green[HALO:]
+    b = blue[HALO:]
     if (y & 1) == red_row:
         if method == MALVAR:
-            _malvar_row(above, count, red_column, red[HALO:], green[HALO:], blue[HALO:])
+            _malvar_row(above, count, red_column, levels[0], levels[1], levels[2], levels[3], r, g, b)
         else:
-            _bilinear_row(above, count, red_column, red[HALO:], green[HALO:], blue[HALO:])
+            _bilinear_row(above, count, red_column, r, g, b)
     elif method == MALVAR:
-        _malvar_row(above, count, 1 - red_column, blue[HALO:], green[HALO:], red[HALO:])
+        _malvar_row(above, count, 1 - red_column, levels[2], levels[1], levels[0], levels[3], b, g, r)
     else:
-        _bilinear_row(above, count, 1 - red_column, blue[HALO:], green[HALO:], red[HALO:])
+        _bilinear_row(above, count, 1 - red_column, b, g, r)
 
 
 @KERNEL
@@ -138,6 +158,7 @@ def demosaic_window(
     red_row: int,
     red_column: int,
     method: int,
+    levels: Any,
     out: Any,
     y0: int,
     x0: int,
@@ -145,7 +166,7 @@ def demosaic_window(
     """Colors of all rows of a window but HALO on each side, into `out` (3, H, W) with its corner at (y0, x0)."""
     planes = np.empty((3, STRIDE), np.float32)
     for y in range(HALO, height - HALO):
-        demosaic_row(window, y, width, red_row, red_column, method, planes[0], planes[1], planes[2])
+        demosaic_row(window, y, width, red_row, red_column, method, levels, planes[0], planes[1], planes[2])
         for k in range(3):
             for x in range(HALO, width - HALO):
                 out[k, y0 + y - HALO, x0 + x - HALO] = planes[k, x]
@@ -166,18 +187,28 @@ def red_phase(pattern: str) -> tuple[int, int]:
 
 
 def debayer(
-    mosaic: Float32Array, pattern: str, method: Literal["malvar", "bilinear", "superpixel"] = "malvar"
+    mosaic: Float32Array,
+    pattern: str,
+    method: Literal["malvar", "bilinear", "superpixel"] = "malvar",
+    *,
+    sky: Sequence[float] | None = None,
+    allow: float | None = None,
 ) -> Float32Array:
     """Color planes of a mosaic.
+
+    malvar is the gradient-corrected linear interpolation of Malvar, He & Cutler (ICASSP 2004): the mean of the
+    nearest pixels of a color plus a correction from the pixel's own color. A correction may be as large as that
+    mean is above the sky, plus `allow`. So a hot pixel makes no dark and bright crosses, and the cores of stars
+    keep their light: clamping to the range of those nearest pixels instead costs stars 4 % of their red and blue
+    and triples the scatter of their colors (simulated at FWHM 2.8 px).
 
     Parameters
     ----------
     mosaic : float32 (H, W), in ADU; its edge is mirrored, which keeps colors in place
     pattern : colors of the 2x2 cell at row 0, column 0
-    method : malvar, the gradient-corrected linear interpolation of Malvar, He & Cutler (ICASSP 2004), each value
-        clamped to the range of the pixels of its color next to it, so that hot pixels and star cores make no
-        dark or bright crosses; bilinear, which keeps channels apart (dual-band filters); or superpixel, one pixel
-        a cell
+    method : malvar; bilinear, which keeps channels apart (dual-band filters); or superpixel, one pixel a cell
+    sky : level of the background in R, G, B; None for the medians
+    allow : correction that noise may make, in ADU; None for three times the noise
 
     Returns
     -------
@@ -196,6 +227,7 @@ def debayer(
     height, width = data.shape
     if min(height, width) < 3:
         raise ValueError(f"an image of {width}x{height} pixels is too small to demosaic")
+    levels = _levels(data, pattern, sky, allow)
     padded = np.pad(data, HALO, mode="reflect")
     out = np.empty((3, height, width), np.float32)
     step = STRIDE - 2 * HALO - 16
@@ -204,8 +236,25 @@ def debayer(
         part = padded[:, x0 : x0 + step + 2 * HALO]
         window = np.empty((part.shape[0], STRIDE), np.float32)
         window[:, : part.shape[1]] = part
-        demosaic_window(window.ravel(), len(part), part.shape[1], row, column, code, out, 0, x0)
+        demosaic_window(window.ravel(), len(part), part.shape[1], row, column, code, levels, out, 0, x0)
     return out
+
+
+def _levels(
+    data: Float32Array, pattern: str, sky: Sequence[float] | None, allow: float | None
+) -> Float32Array:
+    """Sky of R, G, B and the allowance for noise, measured where they are not given."""
+    cells = {letter: [] for letter in "RGB"}  # type: dict[str, list[Float32Array]]
+    for place, letter in enumerate(pattern.upper()):
+        cells[letter].append(data[place // 2 :: 2, place % 2 :: 2].ravel())
+    values = [np.concatenate(cells[letter]) for letter in "RGB"]
+    known = [v[np.isfinite(v)] for v in values]
+    medians = [float(np.median(v)) if len(v) else 0.0 for v in known]
+    spreads = [
+        float(np.median(np.abs(v - m))) if len(v) else 0.0 for v, m in zip(known, medians, strict=True)
+    ]
+    noise = 3 * 1.4826 * max(spreads) if allow is None else allow
+    return np.array([*(medians if sky is None else sky), noise], np.float32)
 
 
 def superpixel(mosaic: Float32Array, pattern: str) -> Float32Array:

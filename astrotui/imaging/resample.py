@@ -234,6 +234,7 @@ def warp_tile(
     window: Window,
     pixels: Float32Array,
     phase: tuple[int, int, int],
+    levels: Float32Array,
     method: Interpolation,
     undershoot: float,
     factor: Float32Array,
@@ -250,6 +251,7 @@ def warp_tile(
     window : what `places` gave with `place`
     pixels : float32 (planes, rows, STRIDE); its first `window.height` rows and `window.width` columns hold the window
     phase : row and column of red in the window and demosaicing method; a negative method takes planes as they are
+    levels : see `debayer.demosaic_row`; of no meaning without demosaicing
     undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off
     factor, offset : float32 (planes of the result,)
     tile : float32 (planes, rows, blocks, samples, LANES)
@@ -285,6 +287,7 @@ def warp_tile(
             red_row,
             red_column,
             demosaic,
+            levels,
             warp.turned,
             place.X0,
             place.Y0,
@@ -300,7 +303,9 @@ def warp_tile(
         return
     if demosaic >= 0:
         planes = np.empty((3, height - 2 * HALO, width - 2 * HALO), np.float32)
-        demosaic_window(pixels.reshape(-1), height, width, red_row, red_column, demosaic, planes, 0, 0)
+        demosaic_window(
+            pixels.reshape(-1), height, width, red_row, red_column, demosaic, levels, planes, 0, 0
+        )
         left, top = left + HALO, top + HALO
     else:
         planes = np.ascontiguousarray(pixels[:, :height, :width])
@@ -383,6 +388,7 @@ def resample(
     warp = plan_warp(transform, planes.shape[2], planes.shape[1], method)
     out = np.full((len(planes), *shape), np.nan, np.float32)
     one, zero = np.ones(len(planes), np.float32), np.zeros(len(planes), np.float32)
+    levels = np.zeros(4, np.float32)
     step = 64
     scratch = np.empty((2 * COLUMNS + 64) * FIRST_PASS_ROW, np.float32)
     for Y in range(0, shape[0], step):
@@ -392,6 +398,8 @@ def resample(
             for place, window in places(warp, origin[0] + X, origin[1] + Y, columns, rows, STRIDE):
                 pixels = cut_window(planes, window)
                 none = (0, 0, -1)
-                warp_tile(warp, window, pixels, none, method, undershoot, one, zero, place, tile, 0, scratch)
+                warp_tile(
+                    warp, window, pixels, none, levels, method, undershoot, one, zero, place, tile, 0, scratch
+                )
             out[:, Y : Y + rows, X : X + columns] = tile.reshape(len(planes), rows, -1)[:, :, :columns]
     return out[0] if source.ndim == 2 else out

@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 
 _PROBE = (1200, 1600)  # rows and columns at the middle of the result on which it is measured
-_UNDERSHOOT = 3.0  # noise by which a resampled pixel may lie below its neighbors
+_UNDERSHOOT = 3.0  # noise by which an interpolated pixel may lie beyond what its neighbors allow
 # Noise of a pixel after demosaicing and resampling, relative to a raw one: measured on white noise.
 _MOSAIC_GAIN = np.array([0.9, 0.8, 0.9])
 _PLAIN_GAIN = 0.9
@@ -272,6 +272,9 @@ class _Run:
             factor=used.factor.astype(np.float32),
             offset=used.offset.astype(np.float32),
             undershoot=_UNDERSHOOT * float(used.noise.max()),
+            levels=np.array(
+                [*np.resize(used.location, 3), _UNDERSHOOT * float(used.noise.max())], np.float32
+            ),
         )
 
     def _noise(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from astrotui.errors import AstrotuiError
 from astrotui.imaging.geometry import apply, common_offsets
+from astrotui.imaging.normalize import MIN_MATCHED_STARS
 from astrotui.imaging.register import (
     Model,
     Registration,
@@ -63,7 +64,20 @@ def register_frames(
         before = registration.transform
         found.append(Candidate(index, registration, transform, sample, note=registration.warning or ""))
         progress("registering", done + 1, len(samples))
+    if plan.recipe.align != "none":
+        return _with_stars(found, skip)
     return found
+
+
+def _with_stars(found: list[Candidate], skip: Callable[[int, str], None]) -> list[Candidate]:
+    """Leave out frames that show no star of the reference where most others do: clouds, a closed lid."""
+    starry = sum(candidate.registration.matched >= MIN_MATCHED_STARS for candidate in found)
+    if 2 * starry <= len(found):
+        return found
+    for candidate in found:
+        if candidate.registration.matched == 0:
+            skip(candidate.index, "cannot be aligned: it shows no star of the reference")
+    return [candidate for candidate in found if candidate.registration.matched > 0]
 
 
 def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Float64Array) -> Registration:

@@ -65,6 +65,8 @@ def sample_frame(frame: PlanFrame, calibration: LoadedCalibration, calibrated: b
         else:
             reader.read(frame.height - 1, frame.height)  # a truncated file ends early
             pixels = np.concatenate([reader.read(y, y + 2)[..., columns] for y in ys.tolist()], axis=-2)
+    if pixels.min() == pixels.max():
+        raise FrameError(frame.file.path, f"every pixel has the same value, {pixels.min():g}")
     planes = pixels[None] if pixels.ndim == 2 else pixels
     blocks = np.empty((len(planes), ny, 2, nx, 4), np.float32)
     for k, plane in enumerate(planes):

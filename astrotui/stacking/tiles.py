@@ -38,6 +38,7 @@ class FrameTask:
     step : distance of pixels of one color
     factor, offset : float32 (planes,)
     undershoot : ADU of the frame, see `resample`
+    levels : float32 (4,), see `debayer.demosaic_row`
     """
 
     source: int
@@ -53,6 +54,7 @@ class FrameTask:
     factor: Float32Array
     offset: Float32Array
     undershoot: float
+    levels: Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +233,7 @@ class TileWorker:
             window,
             pixels,
             task.phase,
+            task.levels,
             self._method,
             task.undershoot,
             task.factor,
