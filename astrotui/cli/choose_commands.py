@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from astrotui.cli.common import QUERY_SETTINGS, State, emit, note, pass_state, query_text, shared_options
-from astrotui.text import plural
+from astrotui.text import clean, plural
+
+NAMED_PRIORITY = 4  # under that of a session somebody looks at in the app
 
 
 @click.command()
@@ -31,10 +33,12 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
             return
         payload = {"sessions": ids, "force": force}
         title = f"measure {plural(len(ids), 'session')}"
+        # Sessions that somebody names go before what is measured for completeness.
+        priority = NAMED_PRIORITY if sessions else 0
         if detach:
-            queue_and_launch(state, catalog, "measure", payload, title)
+            queue_and_launch(state, catalog, "measure", payload, title, priority=priority)
             return
-        result = queue_and_wait(state, catalog, "measure", payload, title)
+        result = queue_and_wait(state, catalog, "measure", payload, title, priority=priority)
     if state.json:
         emit(result)
         return
@@ -43,6 +47,8 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
     )
     for problem in result["problems"][:20]:
         note(f"  {problem['path']}: {problem['reason']}")
+    if len(result["problems"]) > 20:
+        note(f"  and {len(result['problems']) - 20:,} more; `astrotui frames SESSION score:0` lists them")
 
 
 @click.command()
@@ -54,56 +60,69 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
 @pass_state
 def cull(state: State, session: str, preset: str, dry_run: bool, yes: bool) -> None:
     """Reject the bad frames of SESSION by a preset. A person's decisions are never overruled."""
-    from astrotui.library.cull import LARGE_SHARE, apply_cull, plan_cull
+    from astrotui.library.cull import apply_cull, plan_cull
     from astrotui.library.listing import resolve_sessions
 
     with state.open() as catalog:
         ids = resolve_sessions(catalog, session)
         plan = plan_cull(catalog, ids, preset)
-        if not state.json or not (dry_run or yes):
-            click.echo(plan.sentence(), err=state.json)
-        done = False
-        if not dry_run and plan.rejected:
-            if plan.share > LARGE_SHARE and not yes:
-                if state.json or not sys.stdin.isatty():
-                    raise click.UsageError(
-                        f"{plan.share:.0%} of the frames would go; say --yes to do it all the same, or choose a gentler preset"
-                    )
-                click.confirm(f"{plan.share:.0%} of the frames would go. Reject them?", abort=True)
-            apply_cull(catalog, plan)
-            done = True
+        if not plan.frames and plan.unmeasured:
+            raise click.ClickException(
+                f"nothing is measured yet: `astrotui measure {clean(session, 200)}` comes first"
+            )
+        if not state.json:
+            click.echo(plan.sentence())
+        refusal = None
+        if plan.rejected and not dry_run:
+            refusal = None if yes or not plan.asks else _second_yes(plan.share, ask=not state.json)
+            if refusal is None:
+                apply_cull(catalog, plan)
+    done = bool(plan.rejected) and not dry_run and refusal is None
     if state.json:
         emit(plan.to_dict(done))
     elif done:
+        click.echo(plan.after.sentence())
         click.echo(f"{plural(len(plan.rejected), 'frame')} rejected; `astrotui undo` takes it back")
+    if refusal is not None:
+        raise click.ClickException(refusal)
+
+
+def _second_yes(share: float, *, ask: bool) -> str | None:
+    """Ask whether so many should go, where there is somebody to ask; why not, or None."""
+    if ask and sys.stdin.isatty():
+        if click.confirm(f"{share:.0%} of the frames would go. Reject them?"):
+            return None
+        return "nothing was rejected"
+    return (
+        f"nothing was rejected: {share:.0%} of the frames would go; "
+        "--yes does it all the same, or choose a gentler preset"
+    )
 
 
 def _decide(state: State, session: str, query: tuple[str, ...], verdict: Any) -> None:
     from astrotui.library.choose import decide
     from astrotui.library.listing import list_frames, resolve_sessions
+    from astrotui.library.worth import worth
 
     text = query_text(query)
     if not text:
         raise click.UsageError("say which frames: a query such as score:<40, or id:12")
     with state.open() as catalog:
-        found = list_frames(catalog, resolve_sessions(catalog, session), text)
+        sessions = resolve_sessions(catalog, session)
+        found = list_frames(catalog, sessions, text)
         if not found:
-            raise _nothing(text)
+            raise click.ClickException(f"no frame matches {clean(text, 200)!r}")
         ids = [frame.id for frame in found]
         choice = decide(
             catalog, ids, verdict, reasons={i: [text] for i in ids}, description=f"{verdict}: {text}"
         )
-    counts = {"frames": choice.frames, "changed": choice.changed, "status": verdict, "batch": choice.batch}
+        value = worth(list_frames(catalog, sessions))
     if state.json:
-        emit(counts)
+        counts = {"frames": choice.frames, "changed": choice.changed, "status": verdict}
+        emit({**counts, "batch": choice.batch, "worth": value.to_dict()})
     else:
         click.echo(f"{plural(choice.changed, 'frame')} {verdict} of {choice.frames:,} that match")
-
-
-def _nothing(text: str) -> click.ClickException:
-    from astrotui.text import clean
-
-    return click.ClickException(f"no frame matches {clean(text, 200)!r}")
+        click.echo(value.sentence())
 
 
 @click.command(context_settings=QUERY_SETTINGS)

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
 
 def queue_and_launch(
-    state: State, catalog: "Catalog", kind: str, payload: dict[str, Any], title: str, *, start: bool = True
+    state: State,
+    catalog: "Catalog",
+    kind: str,
+    payload: dict[str, Any],
+    title: str,
+    *,
+    start: bool = True,
+    priority: int = 0,
 ) -> int:
     """Queue a job, start a worker unless told not to, and say which job it is."""
     from astrotui.jobs.queue import show
 
-    job_id = queue(catalog, kind, payload, title, start=start)
+    job_id = queue(catalog, kind, payload, title, start=start, priority=priority)
     if state.json:
         emit(show(catalog, job_id).to_dict())
     else:
@@ -28,22 +35,30 @@ def queue_and_launch(
     return job_id
 
 
-def queue(catalog: "Catalog", kind: str, payload: dict[str, Any], title: str, *, start: bool = True) -> int:
+def queue(
+    catalog: "Catalog",
+    kind: str,
+    payload: dict[str, Any],
+    title: str,
+    *,
+    start: bool = True,
+    priority: int = 0,
+) -> int:
     """Queue a job and make sure that somebody works."""
     from astrotui.jobs.launch import ensure_worker
     from astrotui.jobs.queue import enqueue
 
-    job_id = enqueue(catalog, kind, payload, title=title)
+    job_id = enqueue(catalog, kind, payload, title=title, priority=priority)
     if start:
         ensure_worker(catalog)
     return job_id
 
 
 def queue_and_wait(
-    state: State, catalog: "Catalog", kind: str, payload: dict[str, Any], title: str
+    state: State, catalog: "Catalog", kind: str, payload: dict[str, Any], title: str, *, priority: int = 0
 ) -> dict[str, Any]:
     """Queue a job, wait for its end and return its result; Ctrl+C stops waiting, not the job."""
-    job_id = queue(catalog, kind, payload, title)
+    job_id = queue(catalog, kind, payload, title, priority=priority)
     return wait_for_result(catalog, job_id)
 
 

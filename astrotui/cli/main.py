@@ -31,6 +31,7 @@ COMMANDS = {
     "reject": "choose_commands:reject",
     "undo": "choose_commands:undo",
     "redo": "choose_commands:redo",
+    "decisions": "decisions_commands:decisions",
     "stack": "stack_commands:stack",
     "stacks": "stack_commands:stacks",
     "masters": "masters_commands:masters",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from astrotui.catalog.models import Session
+from astrotui.catalog.models import Job, Session
 from astrotui.config import load_settings, places
-from astrotui.errors import PlanError
+from astrotui.errors import FrameError, PlanError
 from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
 from astrotui.text import clean
 
@@ -67,33 +67,47 @@ def run_stack(work: "Work") -> None:
 def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> Any:
     from astrotui.library.measure import measure_sessions
 
-    with work.catalog.read() as db:
-        darks = _measuring_darks(work, list(db.scalars(select(Session).where(Session.id.in_(sessions)))))
     return measure_sessions(
         work.catalog,
         sessions,
         workers=load_settings().workers,
         force=force,
-        darks=darks,
+        dark=lambda session_id: _measuring_dark(work, session_id),
+        wanted=lambda: _wanted(work) if work.kind == "measure" else (),
         progress=work.progress,
     )
 
 
-def _measuring_darks(work: "Work", sessions: Sequence[Session]) -> dict[int, tuple[Path, str]]:
-    """Master darks for finding stars: only exact ones, made now if need be."""
+def _measuring_dark(work: "Work", session_id: int) -> tuple[Path, str] | None:
+    """The master dark for finding stars: only an exact one, made now if need be. Measuring goes on without it."""
     from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 
-    wanted: dict[int, MasterSpec] = {}
     with work.catalog.read() as db:
+        session = db.get(Session, session_id)
+        if session is None:
+            return None
         planner = CalibrationPlanner(db, {"flat": "none", "bias": "none"})
-        for session in sessions:
-            calibration, dark = planner.for_session(session, session_calstat(db, session.id))
-            if calibration.dark is not None and dark is not None and dark.grade == "exact":
-                wanted[session.id] = calibration.dark
-    made = _make_masters(work, list(wanted.values()))
-    return {
-        sid: (made[spec.digest()], spec.digest()) for sid, spec in wanted.items() if spec.digest() in made
-    }
+        calibration, dark = planner.for_session(session, session_calstat(db, session.id))
+    spec = calibration.dark
+    if spec is None or dark is None or dark.grade != "exact":
+        return None
+    try:
+        return _make_masters(work, [spec])[spec.digest()], spec.digest()
+    except (FrameError, PlanError) as error:
+        work.log.warning("measuring without a dark: %s", clean(error, 300))
+        return None
+
+
+def _wanted(work: "Work") -> list[int]:
+    """Sessions of measuring jobs that wait with a higher priority than this one: somebody looks at them."""
+    with work.catalog.read() as db:
+        own = select(Job.priority).where(Job.id == work.job_id).scalar_subquery()
+        payloads = db.scalars(
+            select(Job.payload)
+            .where(Job.kind == "measure", Job.status == "queued", Job.priority > own)
+            .order_by(Job.priority.desc(), Job.id)
+        )
+        return [int(session) for payload in payloads for session in payload.get("sessions", ())]
 
 
 def _make_masters(work: "Work", specs: Sequence[MasterSpec]) -> dict[str, Path]:

@@ -4,14 +4,16 @@ import logging
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, true, update
 from sqlalchemy.dialects.sqlite import insert
 
 from astrotui.catalog.database import Catalog
@@ -32,12 +34,19 @@ _FACTS = (
     "problem stars fwhm_px fwhm_a_px fwhm_b_px hfr_px eccentricity background_adu gradient_adu noise_adu "
     "saturated_fraction streak"
 ).split()
+# What a new measurement makes void: it was found with the old stars.
+_RELATIVE = "reference_id matched dx_px dy_px rotation_deg scale transparency depth".split()
 _WRITE_EVERY = 32
+# Quarantined for what the disk or a permission said, not for the file's content: tried again each time.
+NOT_READ = "cannot be read: "
+
+Dark = tuple[Path, str]
+"""A master dark: its file and digest."""
 
 
 @dataclass
 class MeasureReport:
-    """Counts of one run: `measured` frames anew, `kept` already known, `quarantined` that could not be read."""
+    """Counts of one run: `measured` frames anew, `kept` already known, `quarantined` that hold nothing to measure."""
 
     sessions: int = 0
     frames: int = 0
@@ -52,6 +61,9 @@ class _Task:
     frame_id: int
     path: str
     hdu: int
+    size: int
+    width: int | None
+    height: int | None
     cfa_phase: str | None
     full_scale_adu: float | None
     content_id: str | None
@@ -59,11 +71,15 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a measuring process sends back: a measurement, or why the pixels cannot be read."""
+    """What a measuring process sends back: a measurement, a reason for quarantine, or both for an empty frame.
+
+    `later` says why the frame was left for another time.
+    """
 
     task: _Task
     measurement: "FrameMeasurement | None"
-    unreadable: str | None = None
+    quarantine: str | None = None
+    later: str | None = None
 
 
 def measure_sessions(
@@ -72,58 +88,118 @@ def measure_sessions(
     *,
     workers: int = 0,
     force: bool = False,
-    darks: dict[int, tuple[Path, str]] | None = None,
+    dark: Callable[[int], Dark | None] = lambda session_id: None,
+    wanted: Callable[[], Sequence[int]] = lambda: (),
     progress: Progress = silent,
 ) -> MeasureReport:
     """Measure what is unmeasured in these sessions, in their order, and score them.
 
+    Known are frames measured by this version of the code on the content that the file has now. A frame that
+    is black throughout, or whose pixels are damaged, is quarantined until its file changes.
+
     Parameters
     ----------
     workers : measuring processes (the star finder holds the interpreter's lock); 0: one a processor
-    force : measure again what is known
-    darks : master dark (path and digest) by session, subtracted before stars are looked for
+    force : measure again what is known, and what was quarantined here
+    dark : the master dark of a session, subtracted before stars are looked for; asked when its turn comes
+    wanted : sessions that somebody waits for; asked every few frames, and measured at once
     """
-    from astrotui.imaging.quality import MEASURE_VERSION
+    run = _Run(catalog, workers, force, dark, wanted, progress)
+    for session_id in session_ids:
+        run.add(session_id)
+    while run.pending:
+        run.session(next(iter(run.pending)))
+    return run.report
 
-    report = MeasureReport(sessions=len(session_ids))
-    plans = [(sid, _unmeasured(catalog, sid, MEASURE_VERSION, force, report)) for sid in session_ids]
-    total, done = sum(len(tasks) for _, tasks in plans), 0
-    for session_id, tasks in plans:
-        dark, digest = (darks or {}).get(session_id, (None, None))
+
+class _Run:
+    """One run over sessions; a session that somebody waits for is slipped in."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        workers: int,
+        force: bool,
+        dark: Callable[[int], Dark | None],
+        wanted: Callable[[], Sequence[int]],
+        progress: Progress,
+    ) -> None:
+        from astrotui.imaging.quality import MEASURE_VERSION
+
+        self.catalog = catalog
+        self.workers = workers
+        self.force = force
+        self.dark = dark
+        self.wanted = wanted
+        self.progress = progress
+        self.version = MEASURE_VERSION
+        self.report = MeasureReport()
+        self.pending: dict[int, list[_Task]] = {}
+        self.known: set[int] = set()
+        self.done = self.total = 0
+
+    def add(self, session_id: int) -> None:
+        """Take a session on."""
+        if session_id in self.known:
+            return
+        self.known.add(session_id)
+        self.report.sessions += 1
+        self.pending[session_id] = _unmeasured(
+            self.catalog, session_id, self.version, self.force, self.report
+        )
+        self.total += len(self.pending[session_id])
+
+    def session(self, session_id: int) -> None:
+        """Measure and score a session, others that are wanted before its end in between."""
+        tasks = self.pending.pop(session_id)
+        dark = self.dark(session_id) if tasks else None
+        digest = dark[1] if dark is not None else None
         buffer: list[_Answer] = []
-        for answer in _measure_all(tasks, dark, workers):
+        for answer in _measure_all(tasks, dark[0] if dark is not None else None, self.workers):
             buffer.append(answer)
-            done += 1
-            progress("measuring", done, total)
+            self.done += 1
+            self.progress("measuring", self.done, self.total)
             if len(buffer) >= _WRITE_EVERY:
-                _store(catalog, buffer, digest, MEASURE_VERSION, report)
+                _store(self.catalog, buffer, digest, self.version, self.report)
                 buffer = []
-        _store(catalog, buffer, digest, MEASURE_VERSION, report)
-        score_session(catalog, session_id)
-    return report
+                self._slip_in()
+        _store(self.catalog, buffer, digest, self.version, self.report)
+        score_session(self.catalog, session_id)
+        self._slip_in()
+
+    def _slip_in(self) -> None:
+        for session_id in self.wanted():
+            self.add(session_id)
+            if session_id in self.pending:
+                self.session(session_id)
 
 
 def _unmeasured(
     catalog: Catalog, session_id: int, version: int, force: bool, report: MeasureReport
 ) -> list[_Task]:
+    # Frames without a readable header belong to no session: what is quarantined in one was so by measuring.
+    again = true() if force else Frame.quarantine.startswith(NOT_READ, autoescape=True)
+    quarantine = or_(Frame.quarantine.is_(None), again)
     with catalog.read() as db:
         rows = db.execute(
             select(Frame, Root.path, Measurement.version, Measurement.content_id)
             .join(Root, Frame.root_id == Root.id)
             .outerjoin(Measurement, Measurement.frame_id == Frame.id)
-            .where(Frame.session_id == session_id, Frame.missing.is_(False), Frame.quarantine.is_(None))
+            .where(Frame.session_id == session_id, Frame.missing.is_(False), quarantine)
             .order_by(Frame.date_obs, Frame.path)
         ).all()
     tasks = []
     for frame, root, known, content in rows:
         report.frames += 1
-        if known == version and content == frame.content_id and not force:
+        if known == version and content == frame.content_id and frame.quarantine is None and not force:
             report.kept += 1
             continue
-        path = str(Path(root) / frame.path)
         tasks.append(
-            _Task(frame.id, path, frame.hdu, frame.cfa_phase, frame.full_scale_adu, frame.content_id)
-        )
+            _Task(
+                frame.id, str(Path(root) / frame.path), frame.hdu, frame.size, frame.width, frame.height,
+                frame.cfa_phase, frame.full_scale_adu, frame.content_id,
+            )
+        )  # fmt: skip
     return tasks
 
 
@@ -133,48 +209,107 @@ def _unmeasured(
 _shared: dict[str, "NDArray[np.float32]"] = {}
 
 
+def _use_dark(dark: "NDArray[np.float32] | None") -> None:
+    _shared.clear()
+    if dark is not None:
+        _shared["dark"] = dark
+
+
 def _measure_one(task: _Task) -> _Answer:
     from astrotui.frames.pixels import open_frame
     from astrotui.imaging.quality import measure_frame
 
     try:
+        size = Path(task.path).stat().st_size
+        if size != task.size:
+            return _Answer(
+                task, None, later=f"changed since it was indexed: {size:,} bytes, not {task.size:,}"
+            )
         with open_frame(task.path, task.hdu) as reader:
+            if task.width and task.height and (reader.width, reader.height) != (task.width, task.height):
+                size_now = f"{reader.width}x{reader.height}, not {task.width}x{task.height}"
+                return _Answer(task, None, later=f"changed since it was indexed: {size_now} pixels")
             raw = reader.read(0, reader.height)
-    except (FrameError, OSError) as error:
-        reason = error.reason if isinstance(error, FrameError) else error.strerror or str(error)
-        return _Answer(task, None, clean(reason, 300))
+    except (FileNotFoundError, NotADirectoryError):
+        return _Answer(task, None, later="the file is gone")
+    except FrameError as error:
+        return _Answer(task, None, clean(error.reason, 300))
+    except OSError as error:
+        return _Answer(task, None, clean(f"{NOT_READ}{error.strerror or error}", 300))
     dark = _shared.get("dark")
     if dark is not None and dark.shape != raw.shape[-2:]:
         dark = None
-    return _Answer(
-        task, measure_frame(raw, cfa_phase=task.cfa_phase, full_scale_adu=task.full_scale_adu, dark=dark)
-    )
+    try:
+        found = measure_frame(raw, cfa_phase=task.cfa_phase, full_scale_adu=task.full_scale_adu, dark=dark)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - sep raises bare Exception; one odd frame must not end a night's work
+        _LOG.exception("%s: not measured", clean(task.path, 400))
+        return _Answer(task, None, clean(f"cannot be measured: {error}", 300))
+    blank = found.problem if found.problem is not None and _is_blank(raw) else None
+    return _Answer(task, found, blank)
+
+
+def _is_blank(raw: "NDArray[Any]") -> bool:
+    """Whether there is nothing in an image: one value throughout, or none that is valid."""
+    import numpy as np
+
+    if raw.dtype.kind in "iu":
+        return bool(raw.min() == raw.max())
+    finite = raw[np.isfinite(raw)]
+    return finite.size == 0 or bool(finite.min() == finite.max())
 
 
 def _measure_all(tasks: Sequence[_Task], dark: Path | None, workers: int) -> Iterator[_Answer]:
     if not tasks:
         return
-    _shared.clear()
+    pixels = None
     if dark is not None:
         from astrotui.frames.pixels import read_image
 
-        _shared["dark"] = read_image(dark)
+        try:
+            pixels = read_image(dark)
+        except (FrameError, OSError) as error:
+            _LOG.warning("measuring without the master dark: %s", clean(error, 300))
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     # The first frame is measured here: it compiles the kernels once, and forked children inherit them and the dark.
+    _use_dark(pixels)
     yield _measure_one(tasks[0])
     if count < 2 or len(tasks) < 4:
-        yield from map(_measure_one, tasks[1:])
-        return
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork")) as pool:
-        waiting: set[Future[_Answer]] = set()
         for task in tasks[1:]:
-            waiting.add(pool.submit(_measure_one, task))
-            if len(waiting) >= 3 * count:  # bounded: star lists of a hundred thousand frames do not pile up
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (f.result() for f in finished)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (f.result() for f in finished)
+            _use_dark(pixels)  # another session may have been slipped in
+            yield _measure_one(task)
+        return
+    left = deque(tasks[1:])
+    while left:
+        running: dict[Future[_Answer], _Task] = {}
+        try:
+            with _pool(count, pixels) as pool:
+                while left or running:
+                    while left and len(running) < 3 * count:  # bounded: star lists do not pile up
+                        task = left.popleft()
+                        running[pool.submit(_measure_one, task)] = task
+                    for finished in wait(running, return_when=FIRST_COMPLETED).done:
+                        answer = finished.result()
+                        del running[finished]
+                        yield answer
+        except BrokenProcessPool:
+            # A process was killed, by want of memory or by a frame: each suspect gets a process of its own.
+            yield from (_measure_alone(task, pixels) for task in running.values())
+
+
+def _pool(count: int, dark: "NDArray[np.float32] | None") -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        count, mp_context=multiprocessing.get_context("fork"), initializer=_use_dark, initargs=(dark,)
+    )
+
+
+def _measure_alone(task: _Task, dark: "NDArray[np.float32] | None") -> _Answer:
+    try:
+        with _pool(1, dark) as pool:
+            return pool.submit(_measure_one, task).result()
+    except BrokenProcessPool:
+        return _Answer(task, None, "cannot be measured: it ends the process that tries")
 
 
 # --- into the catalogue ------------------------------------------------------------------------------------------
@@ -188,33 +323,39 @@ def _store(
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     with catalog.write(durable=False) as db:
+        ids = [answer.task.frame_id for answer in answers]
+        here = set(db.scalars(select(Frame.id).where(Frame.id.in_(ids))))  # its root may have been forgotten
         for answer in answers:
-            if answer.measurement is None:
-                report.quarantined += 1
-                report.problems.append(
-                    {"path": clean(answer.task.path, 400), "reason": answer.unreadable or ""}
-                )
-                db.execute(
-                    update(Frame).where(Frame.id == answer.task.frame_id).values(quarantine=answer.unreadable)
-                )
+            task, found = answer.task, answer.measurement
+            reason = answer.later or answer.quarantine or (found.problem if found is not None else None)
+            if reason is not None:
+                report.problems.append({"path": clean(task.path, 400), "reason": clean(reason, 300)})
+            if task.frame_id not in here or answer.later is not None:
                 continue
-            report.measured += 1
-            facts = {name: _plain(getattr(answer.measurement, name)) for name in _FACTS}
+            db.execute(
+                update(Frame)
+                .where(Frame.id == task.frame_id, Frame.content_id.is_not_distinct_from(task.content_id))
+                .values(quarantine=answer.quarantine)
+            )
+            report.quarantined += answer.quarantine is not None
+            if found is None:
+                continue
+            report.measured += answer.quarantine is None
+            # The content of an empty frame is not noted: should its file change, it is measured whatever it is.
+            content = None if answer.quarantine is not None else task.content_id
             rows.append(
                 {
-                    "frame_id": answer.task.frame_id,
+                    "frame_id": task.frame_id,
                     "version": version,
-                    "content_id": answer.task.content_id,
+                    "content_id": content,
                     "dark_digest": dark_digest,
                     "measured": now,
-                    "star_list": answer.measurement.star_list.to_bytes(),
-                    "score": None,
-                    **facts,
+                    "star_list": found.star_list.to_bytes(),
+                    "score": None if answer.quarantine is None else 0.0,
+                    **{name: _plain(getattr(found, name)) for name in _FACTS},
+                    **dict.fromkeys(_RELATIVE),
                 }
             )
-            if facts["problem"]:
-                problem = clean(facts["problem"], 300)
-                report.problems.append({"path": clean(answer.task.path, 400), "reason": problem})
         if rows:
             statement = insert(Measurement)
             changed = {name: statement.excluded[name] for name in rows[0] if name != "frame_id"}
@@ -228,14 +369,26 @@ def _plain(value: Any) -> Any:
 
 
 def sessions_by_need(catalog: Catalog, session_ids: Sequence[int] | None = None) -> list[int]:
-    """Sessions that hold unmeasured lights, latest night first; all of the catalogue's without `session_ids`."""
+    """Sessions that hold lights to measure, latest night first; all of the catalogue's without `session_ids`."""
+    from astrotui.imaging.quality import MEASURE_VERSION
+
     missing = (
         select(Frame.session_id)
         .outerjoin(Measurement, Measurement.frame_id == Frame.id)
         .where(
+            Frame.session_id.is_not(None),
             Frame.missing.is_(False),
-            Frame.quarantine.is_(None),
-            or_(Measurement.frame_id.is_(None), Measurement.content_id != Frame.content_id),
+            or_(
+                and_(
+                    Frame.quarantine.is_(None),
+                    or_(
+                        Measurement.frame_id.is_(None),
+                        Measurement.content_id.is_distinct_from(Frame.content_id),
+                        Measurement.version != MEASURE_VERSION,
+                    ),
+                ),
+                Frame.quarantine.startswith(NOT_READ, autoescape=True),
+            ),
         )
     )
     query = select(Session.id).where(Session.id.in_(missing)).order_by(Session.night.desc(), Session.id)

@@ -4,18 +4,32 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Session
 
 if TYPE_CHECKING:
-    from astrotui.imaging.types import StarList
+    from astrotui.imaging.register import Registration
+    from astrotui.imaging.types import Float64Array, StarList
 
 _LOG = logging.getLogger(__name__)
 NOT_ALIGNED = "cannot be aligned"
+STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under the trail is not the sky
+SCALES = (0.95, 1.05)  # one camera in one night: focus and refraction change the scale by far less
+_STORED = {
+    "problem": "problem", "reference_id": "reference_id", "matched": "matched", "dx_px": "dx", "dy_px": "dy",
+    "rotation_deg": "rotation", "scale": "scale", "transparency": "transparency", "depth": "depth", "score": "score",
+}  # fmt: skip
+_COLUMNS = (
+    Frame.id, Frame.width, Frame.height, Frame.date_obs, Measurement.stars, Measurement.noise_adu,
+    Measurement.fwhm_px, Measurement.fwhm_a_px, Measurement.fwhm_b_px, Measurement.streak,
+    *(getattr(Measurement, name) for name in _STORED),
+)  # fmt: skip
 
 
 @dataclass
@@ -25,20 +39,33 @@ class _Scored:
     frame_id: int
     width: int
     height: int
-    problem: str | None
-    stars: "StarList"
+    date: datetime | None
+    count: int
     noise: float | None
+    fwhm: float | None
     fwhm_a: float | None
     fwhm_b: float | None
+    streak: bool | None
+    problem: str | None
     reference_id: int | None
-    matched: int | None = None
-    dx: float | None = None
-    dy: float | None = None
-    rotation: float | None = None
-    scale: float | None = None
-    transparency: float | None = None
-    depth: float | None = None
-    score: float | None = None
+    matched: int | None
+    dx: float | None
+    dy: float | None
+    rotation: float | None
+    scale: float | None
+    transparency: float | None
+    depth: float | None
+    score: float | None
+    stars: "StarList | None" = None
+
+    @property
+    def own_problem(self) -> str | None:
+        """A problem of the frame itself; not being aligned is one of the pair and may change with the reference."""
+        return None if self.problem is not None and self.problem.startswith(NOT_ALIGNED) else self.problem
+
+    def stored(self) -> dict[str, Any]:
+        """What the catalogue keeps of it."""
+        return {column: getattr(self, name) for column, name in _STORED.items()}
 
 
 def score_session(catalog: Catalog, session_id: int) -> None:
@@ -50,52 +77,57 @@ def score_session(catalog: Catalog, session_id: int) -> None:
     from astrotui.imaging.scoring import depth, scores
 
     with catalog.read() as db:
-        session = db.get(Session, session_id)
-        rows = db.execute(
-            select(Frame.width, Frame.height, Measurement)
-            .join(Measurement, Measurement.frame_id == Frame.id)
-            .where(Frame.session_id == session_id, Frame.quarantine.is_(None))
-            .order_by(Frame.date_obs, Frame.path)
-        ).all()
-        held = session.reference_id if session is not None else None
-    frames = [_load(width or 0, height or 0, row) for width, height, row in rows]
-    if not frames:
-        return
-    known = {f.frame_id: f for f in frames}
-    reference = known.get(held) if held is not None else None
-    if reference is None or reference.reference_id != held or reference.problem:
-        reference = choose_reference(frames)
-        for frame in frames:
-            frame.reference_id = None
+        frames = [
+            _Scored(row[0], row[1] or 0, row[2] or 0, *row[3:])
+            for row in db.execute(
+                select(*_COLUMNS)
+                .join(Measurement, Measurement.frame_id == Frame.id)
+                .where(Frame.session_id == session_id, Frame.quarantine.is_(None))
+                .order_by(Frame.date_obs, Frame.path)
+            )
+        ]
+        if not frames:
+            return
+        held = db.scalar(select(Session.reference_id).where(Session.id == session_id))
+        before = [frame.stored() for frame in frames]
+        reference = next((f for f in frames if f.frame_id == held), None)
+        if reference is None or reference.reference_id != held or reference.own_problem:
+            reference = None
+            for frame in frames:
+                frame.reference_id = None
+        new = [f for f in frames if f.own_problem is None and (not reference or f.reference_id != held)]
+        _load_stars(db, [*new, reference] if reference and new else new)
+    if reference is None:
+        reference = choose_reference(new)
     if reference is not None:
-        for frame in frames:
-            if frame.reference_id != reference.frame_id and frame.problem is None:
-                _register(frame, reference)
+        _register_all(new, reference)
     for frame in frames:
         frame.depth = 0.0
-        if frame.matched is not None and frame.noise and frame.fwhm_a and frame.fwhm_b:
-            # Too few stars to tell the transparency: the frame is taken to be as clear as the reference.
-            clear = 1.0 if frame.transparency is None else frame.transparency
-            worth = depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0
-            frame.depth = worth if math.isfinite(worth) else 0.0
-    for frame, score in zip(frames, scores([f.depth or 0.0 for f in frames]), strict=True):
+        if frame.matched is not None and frame.own_problem is None:
+            frame.depth = depth(frame.transparency, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0
+        if frame.own_problem is None:
+            frame.problem = (
+                None if frame.matched is not None else f"{NOT_ALIGNED} with the session's reference"
+            )
+    for frame, score in zip(frames, scores([f.depth for f in frames]), strict=True):
         frame.score = round(float(score), 2)
-    _save(catalog, session_id, reference.frame_id if reference else None, frames)
+    changed = [f for f, old in zip(frames, before, strict=True) if f.stored() != old]
+    _save(catalog, session_id, reference.frame_id if reference else None, held, changed)
 
 
-def _load(width: int, height: int, row: Measurement) -> _Scored:
+def _load_stars(db: DbSession, frames: Sequence[_Scored]) -> None:
     from astrotui.imaging.types import StarList
 
-    stars = StarList.from_bytes(row.star_list) if row.star_list else StarList.empty()
-    return _Scored(
-        row.frame_id, width, height, _own_problem(row.problem), stars, row.noise_adu, row.fwhm_a_px, row.fwhm_b_px,
-        row.reference_id, row.matched, row.dx_px, row.dy_px, row.rotation_deg, row.scale, row.transparency,
-    )  # fmt: skip
-
-
-def _own_problem(problem: str | None) -> str | None:
-    """A problem of the frame itself; not being aligned is one of the pair and may change with the reference."""
-    return None if problem is not None and problem.startswith(NOT_ALIGNED) else problem
+    wanted = {frame.frame_id: frame for frame in frames}
+    ids = list(wanted)
+    for start in range(0, len(ids), 500):
+        rows = db.execute(
+            select(Measurement.frame_id, Measurement.star_list).where(
+                Measurement.frame_id.in_(ids[start : start + 500])
+            )
+        )
+        for frame_id, blob in rows:
+            wanted[frame_id].stars = StarList.from_bytes(blob) if blob else StarList.empty()
 
 
 def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
@@ -107,21 +139,22 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
     from astrotui.imaging.scoring import depth
 
     usable = [
-        f for f in frames if f.problem is None and len(f.stars) >= 3 and f.noise and f.fwhm_a and f.fwhm_b
-    ]
+        f for f in frames if f.own_problem is None and len(_stars(f)) >= 3 and f.noise and f.fwhm_a and f.fwhm_b
+    ]  # fmt: skip
     if not usable:
         return None
-    most = max(len(f.stars) for f in usable)
+    most = max(max(f.count, len(_stars(f))) for f in usable)
+
+    def spoiled(frame: _Scored) -> float:
+        return STREAKED if frame.streak else 1.0
 
     def merit(frame: _Scored) -> float:
-        noise, a, b = frame.noise or 1.0, frame.fwhm_a or 1.0, frame.fwhm_b or 1.0
-        return (depth(1.0, noise, a, b) or 0.0) * (len(frame.stars) / most) ** 2
+        clear = max(frame.count, len(_stars(frame))) / most
+        return (depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0) * spoiled(frame)
 
-    ranked = sorted(usable, key=merit, reverse=True)
-    first = ranked[0]
-    for frame in ranked:
-        _register(frame, first)
-    placed = [f for f in ranked if f.dx is not None and f.dy is not None]
+    first = max(usable, key=merit)
+    _register_all(usable, first)
+    placed = [f for f in usable if f.dx is not None and f.dy is not None]
     if len(placed) < 3:
         return first
     middle_x = sorted(f.dx or 0.0 for f in placed)[len(placed) // 2]
@@ -132,49 +165,79 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
 
     spread = sorted(distance(f) for f in placed)[len(placed) // 2]
     central = [f for f in placed if distance(f) <= max(spread, 1.0)]
-    return max(central, key=lambda f: merit(f) * min(f.transparency or 0.0, 1.5) ** 2)
+
+    def known_merit(frame: _Scored) -> float:
+        clear = min(frame.transparency or 0.0, 1.5)
+        return (depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0) * spoiled(frame)
+
+    return max(central, key=known_merit)
 
 
-def _register(frame: _Scored, reference: _Scored) -> None:
-    from astrotui.imaging.register import RegistrationError, match_stars, relative_transparency
+def _stars(frame: _Scored) -> "StarList":
+    from astrotui.imaging.types import StarList
+
+    return frame.stars if frame.stars is not None else StarList.empty()
+
+
+def _register_all(frames: Sequence[_Scored], reference: _Scored) -> None:
+    """Register frames, in the order of time: each is tried first where the one before it lay."""
+    hint = None
+    for frame in frames:
+        found = _register(frame, reference, hint)
+        hint = found if found is not None else hint
+
+
+def _register(
+    frame: _Scored, reference: _Scored, hint: "Float64Array | None" = None
+) -> "Float64Array | None":
+    from astrotui.imaging.register import RegistrationError, match_stars
 
     frame.reference_id = reference.frame_id
     frame.matched = frame.dx = frame.dy = frame.rotation = frame.scale = frame.transparency = None
     if frame is reference:
-        frame.matched, frame.transparency = len(frame.stars), 1.0
+        frame.matched, frame.transparency = len(_stars(frame)), 1.0
         frame.dx = frame.dy = frame.rotation = 0.0
         frame.scale = 1.0
-        return
+        return None
+    span = (frame.date - reference.date).total_seconds() if frame.date and reference.date else None
+    shape = (frame.height, frame.width)
     try:
-        found = match_stars(frame.stars, reference.stars, shape=(frame.height, frame.width))
+        found = match_stars(
+            _stars(frame), _stars(reference), shape=shape, span_s=span, scale_limits=SCALES, hint=hint
+        )
     except RegistrationError as error:
         _LOG.info("frame %d: %s", frame.frame_id, error)
+        return None
+    if found.warning:
+        _LOG.warning("frame %d: %s", frame.frame_id, found.warning)
+    frame.matched = found.matched
+    frame.dx, frame.dy = found.shift_at_center(shape)
+    frame.rotation, frame.scale = found.rotation_deg, found.scale
+    frame.transparency = _transparency(frame, reference, found)
+    return found.transform
+
+
+def _transparency(frame: _Scored, reference: _Scored, found: "Registration") -> float | None:
+    from astrotui.imaging.register import relative_transparency
+
+    factor = relative_transparency(
+        _stars(frame), _stars(reference), found, noise_adu=frame.noise, fwhm_px=frame.fwhm,
+        reference_noise_adu=reference.noise, reference_fwhm_px=reference.fwhm,
+    )  # fmt: skip
+    if factor is None:  # few and faint: the brightest of them tell what can be told
+        factor = relative_transparency(_stars(frame), _stars(reference), found, least=1)
+    return None if factor is None else float(factor)
+
+
+def _save(
+    catalog: Catalog, session_id: int, reference: int | None, held: int | None, frames: Sequence[_Scored]
+) -> None:
+    if not frames and reference == held:
         return
-    matrix = found.transform
-    center_x, center_y = (frame.width - 1) / 2, (frame.height - 1) / 2
-    w = matrix[2, 0] * center_x + matrix[2, 1] * center_y + matrix[2, 2]
-    frame.matched = int(found.matched)
-    frame.dx = float((matrix[0, 0] * center_x + matrix[0, 1] * center_y + matrix[0, 2]) / w - center_x)
-    frame.dy = float((matrix[1, 0] * center_x + matrix[1, 1] * center_y + matrix[1, 2]) / w - center_y)
-    frame.rotation = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
-    frame.scale = math.sqrt(abs(float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])))
-    factor = relative_transparency(frame.stars, reference.stars, found)
-    frame.transparency = None if factor is None else float(factor)
-
-
-def _save(catalog: Catalog, session_id: int, reference: int | None, frames: Sequence[_Scored]) -> None:
     with catalog.write(durable=False) as db:
         for frame in frames:
-            problem = frame.problem
-            if problem is None and frame.matched is None:
-                problem = f"{NOT_ALIGNED} with the session's reference"
             db.execute(
-                update(Measurement)
-                .where(Measurement.frame_id == frame.frame_id)
-                .values(
-                    problem=problem, reference_id=frame.reference_id, matched=frame.matched, dx_px=frame.dx, dy_px=frame.dy,
-                    rotation_deg=frame.rotation, scale=frame.scale, transparency=frame.transparency, depth=frame.depth,
-                    score=frame.score,
-                )
-            )  # fmt: skip
-        db.execute(update(Session).where(Session.id == session_id).values(reference_id=reference))
+                update(Measurement).where(Measurement.frame_id == frame.frame_id).values(**frame.stored())
+            )
+        if reference != held:
+            db.execute(update(Session).where(Session.id == session_id).values(reference_id=reference))
