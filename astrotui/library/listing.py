@@ -1,6 +1,6 @@
 """Sessions and frames as people and scripts see them: records with the keys of `--json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - records have a field of that name
@@ -107,8 +107,12 @@ def _json(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def list_sessions(catalog: Catalog, query: str = "") -> list[SessionRecord]:
+def list_sessions(
+    catalog: Catalog, query: str = "", *, darks: Callable[[DbSession], Mapping[int, Any]] | None = None
+) -> list[SessionRecord]:
     """Sessions that match `query`, in its order, else by target and night.
+
+    `darks` finds the dark in force of each session, by default `chosen_darks`; for callers that know them already.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def list_sessions(catalog: Catalog, query: str = "") -> list[SessionRecord]:
     """
     with catalog.read() as db:
         parsed = parse(query, "sessions", saved=saved_texts(db, "sessions"))
-        darks = chosen_darks(db)
+        found = (darks or chosen_darks)(db)
         totals = session_totals()
         rows = db.execute(
             select(Session, Root.path, *[c for c in totals.c if c.key != "session_id"])
@@ -127,7 +131,7 @@ def list_sessions(catalog: Catalog, query: str = "") -> list[SessionRecord]:
         ).all()
     names = [c.key for c in totals.c if c.key != "session_id"]
     records = [
-        _session_record(row, root, dict(zip(names, values, strict=True)), darks.get(row.id))
+        _session_record(row, root, dict(zip(names, values, strict=True)), found.get(row.id))
         for row, root, *values in rows
     ]
     wanted = [r for r in records if parsed.matches(session_fields(r))]

@@ -95,7 +95,8 @@ class AstroApp(App[None]):
     def on_mount(self) -> None:
         for warning in self.settings.warnings:
             self.notify(warning, severity="warning", markup=False)
-        start(self, self._begin, group="begin")
+        # Loading the database layer would compete with the first frame.
+        self.call_after_refresh(start, self, self._begin, group="begin")
 
     # --- the catalogue --------------------------------------------------------------------------------------------
 

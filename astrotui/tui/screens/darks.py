@@ -72,7 +72,8 @@ class DarksPlace(Place):
         Binding("n", "pin_none", "Use none", id="darks.none", tooltip="Use none for the session, on purpose"),
         Binding("backspace,delete", "unpin", "Unpin", key_display="⌫", id="darks.unpin", tooltip="Let the best be chosen"),
         Binding("f", "kind", "Dark/flat/bias", id="darks.kind", tooltip="Darks, then flats, then bias frames"),
-        Binding("w", "whole", "Whole library", id="darks.whole", tooltip="All sets of the library, or those for the session"),
+        Binding("w", "whole", "All sets", id="darks.whole", tooltip="All sets of the library, or those for the session"),
+        Binding("t", "stack", "Stack", id="darks.stack", tooltip="Stack the session: choose a recipe, queue it"),
         *Place.SHARED,
         Binding("y", "where", "Path", show=False, id="darks.where", tooltip="Where the set is"),
     ]  # fmt: skip
@@ -80,6 +81,7 @@ class DarksPlace(Place):
     def __init__(self) -> None:
         super().__init__()
         self.kind = "dark"
+        self._gaps = _Gaps()
         self.whole = False  # the whole library instead of what is there for the session
 
     def body(self) -> ComposeResult:
@@ -95,11 +97,11 @@ class DarksPlace(Place):
 
     async def load(self) -> None:
         session = None if self.whole else self.astro.session_id
-        head, rows, gaps = await self.read(_darks, session, self.kind)
+        head, rows = await self.read(_darks, session, self.kind)
         self.query_one("#head", Static).update(head)
         self.query_one("#sets", RowTable).set_rows(rows)
-        self.query_one("#gaps", Static).update(gaps)
         self.astro.note(plural(len(rows), "set"))
+        self.query_one("#gaps", Static).update(await self.read(self._gaps.read))
 
     @on(RowTable.Moved, "#sets")
     def _moved(self, event: RowTable.Moved) -> None:
@@ -136,6 +138,9 @@ class DarksPlace(Place):
         self.whole = not self.whole
         self.action_reload()
 
+    def action_stack(self) -> None:
+        self.astro.open_stack_form()
+
     def action_where(self) -> None:
         held = self.query_one("#sets", RowTable).row
         if held is not None:
@@ -151,35 +156,55 @@ class DarksPlace(Place):
         self.change(_pin, session, kind, choice, then=lambda _: self.notify(said, timeout=3))
 
 
-def _darks(catalog: Any, session_id: int | None, kind: str) -> tuple[str, list[_Held], str]:
-    """What stands above the table, its rows, and the gaps worth shooting."""
-    from sqlalchemy import select
+class _Gaps:
+    """Darks worth shooting. Found anew only when sets, sessions or their integration changed: it takes a while."""
 
+    def __init__(self) -> None:
+        self._seen: Any = None
+        self._text = ""
+
+    def read(self, catalog: Any) -> str:
+        """Up to four lines; for a thread."""
+        from sqlalchemy import select
+
+        from astrotui.catalog.models import Session
+        from astrotui.catalog.summaries import session_totals
+        from astrotui.library.calibrators import Shot, dark_gaps, load_sets
+
+        with catalog.read() as db:
+            sets = load_sets(db, "dark")
+            totals = session_totals()
+            light = {
+                row.session_id: float(row.integration_s)
+                for row in db.execute(select(totals.c.session_id, totals.c.integration_s))
+            }
+            sessions = list(db.scalars(select(Session)))
+        seen = (sets, light, [Shot.of(session) for session in sessions])
+        if seen != self._seen:
+            gaps = dark_gaps([(row, light.get(row.id, 0.0)) for row in sessions], sets)
+            lines = [
+                f"{clean(g.advice(), 100)}: {duration(g.lights_s)} of light have no exact dark"
+                for g in gaps[:3]
+            ]
+            if len(gaps) > 3:
+                lines.append(f"and {plural(len(gaps) - 3, 'more gap')}")
+            self._seen, self._text = seen, "\n".join(lines)
+        return self._text
+
+
+def _darks(catalog: Any, session_id: int | None, kind: str) -> tuple[str, list[_Held]]:
+    """What stands above the table, and its rows."""
     from astrotui.catalog.models import Session
-    from astrotui.catalog.summaries import session_totals
-    from astrotui.library.calibrators import dark_gaps, load_pins, load_sets, match_session
+    from astrotui.library.calibrators import load_pins, load_sets, match_session
 
     with catalog.read() as db:
         sets = load_sets(db)
-        totals = session_totals()
-        integration = {
-            row.session_id: float(row.integration_s)
-            for row in db.execute(select(totals.c.session_id, totals.c.integration_s))
-        }
-        rows = list(db.scalars(select(Session)))
+        session = None if session_id is None else db.get(Session, session_id)
         pins = load_pins(db, [session_id]) if session_id is not None else {}
-    gaps = dark_gaps([(row, integration.get(row.id, 0.0)) for row in rows], sets)
-    lines = [
-        f"{clean(g.advice(), 100)}: {duration(g.lights_s)} of light have no exact dark" for g in gaps[:3]
-    ]
-    if len(gaps) > 3:
-        lines.append(f"and {plural(len(gaps) - 3, 'more gap')}")
-    session = next((row for row in rows if row.id == session_id), None)
     if session is None:
-        head = f"the whole library: {plural(len(sets), 'set')}"
-        return head, [_Held(None, held) for held in sets], "\n".join(lines)
+        return f"the whole library: {plural(len(sets), 'set')}", [_Held(None, held) for held in sets]
     match = match_session(session, sets, pins.get(session.id))
-    return _head(session, match, kind), [_Held(c, c.set) for c in match.candidates[kind]], "\n".join(lines)
+    return _head(session, match, kind), [_Held(c, c.set) for c in match.candidates[kind]]
 
 
 def _head(session: "Session", match: "Match", kind: str) -> str:

@@ -174,7 +174,8 @@ class JobsPlace(Place):
 
     def action_cancel(self) -> None:
         job = self.table.row
-        if job is None:
+        if job is None or job.is_final:
+            self.notify(f"job {job.id} is {job.status} already" if job else "no job here", timeout=2)
             return
         if job.status != "running":
             self.change(_on_job, "cancel", job.id)
@@ -190,11 +191,17 @@ class JobsPlace(Place):
         self.app.push_screen(QuestionScreen("Cancel a running job", text), answered)
 
     def action_retry(self) -> None:
-        if (job := self.table.row) is not None:
-            self.change(_on_job, "retry", job.id, then=lambda _: self.astro.follower.add(job.id))
+        job = self.table.row
+        if job is None or job.status not in ("failed", "cancelled"):
+            self.notify("only a failed or cancelled job can be tried again", timeout=2)
+            return
+        self.change(_on_job, "retry", job.id, then=lambda _: self.astro.follower.add(job.id))
 
     def action_priority(self, step: int) -> None:
-        if (job := self.table.row) is not None:
+        job = self.table.row
+        if job is None or job.status != "queued":
+            self.notify("only a waiting job can be moved", timeout=2)
+        else:
             self.change(
                 _on_job, "set_priority", job.id, job.priority + step,
                 then=lambda _: self.notify(f"job {job.id} has priority {job.priority + step}", timeout=2),

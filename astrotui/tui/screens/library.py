@@ -1,5 +1,7 @@
 """Library: sessions, their totals, what needs attention, and a picture of the one under the cursor."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +15,7 @@ from textual.widgets import Static
 from astrotui.text import clean, duration, plural
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
+from astrotui.tui.reading import DarkMemo, unjudged
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.picture import DEBOUNCE_S, Picture
 from astrotui.tui.widgets.table import Cell, Column, RowTable
@@ -20,6 +23,9 @@ from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.listing import SessionRecord
+
+
+_UNJUDGED = {"id": None, "grade": "…"}  # stands for a dark until the dark library was looked through
 
 
 def attention(session: "SessionRecord") -> list[str]:
@@ -33,7 +39,7 @@ def attention(session: "SessionRecord") -> list[str]:
         found.append(f"{session.unmeasured} unmeasured")
     if session.dark is None:
         found.append("no dark")
-    elif session.dark["grade"] != "exact":
+    elif session.dark["grade"] not in ("exact", "…"):
         found.append(f"dark {session.dark['grade']}")
     if session.warnings:
         found.append(plural(len(session.warnings), "warning"))
@@ -87,6 +93,7 @@ class LibraryPlace(Place):
     def __init__(self) -> None:
         super().__init__()
         self.only_attention = False
+        self._darks = DarkMemo()
         self._resting: Timer | None = None
 
     def body(self) -> ComposeResult:
@@ -106,7 +113,14 @@ class LibraryPlace(Place):
         return self.query_one("#sessions", RowTable)
 
     async def load(self) -> None:
-        records = await self.read(_sessions, self.query_text)
+        if not self.table.loaded and not self.query_text:
+            # The first look must not wait until hundreds of sessions are judged against the dark library.
+            self._show(await self.read(_sessions, "", unjudged), judged=False)
+        self._show(await self.read(_sessions, self.query_text, self._darks), judged=True)
+
+    def _show(self, records: "list[SessionRecord]", *, judged: bool) -> None:
+        if not judged:
+            records = [replace(record, dark=_UNJUDGED) for record in records]
         if self.only_attention:
             records = [record for record in records if attention(record)]
         self.table.set_rows(records)
@@ -174,10 +188,10 @@ class LibraryPlace(Place):
             super().action_back()
 
 
-def _sessions(catalog: Any, query: str) -> "list[SessionRecord]":
+def _sessions(catalog: Any, query: str, darks: "Callable[[Any], dict[int, Any]]") -> "list[SessionRecord]":
     from astrotui.library.listing import list_sessions
 
-    return list_sessions(catalog, query)
+    return list_sessions(catalog, query, darks=darks)
 
 
 def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:

@@ -66,7 +66,7 @@ class StacksPlace(Place):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "zoom(1)", "Zoom", id="stacks.zoom_in", tooltip="Zoom in; then arrows look around, esc goes back"),
         Binding("Z", "zoom(-1)", "Out", id="stacks.zoom_out", tooltip="Zoom out"),
-        Binding("p,enter", "large", "Large", key_display="p", id="stacks.large", tooltip="The picture alone, or beside the list again"),
+        Binding("p,enter", "large", "Large", key_display="p", id="stacks.large", tooltip="The picture alone, or with the list"),
         Binding("w", "stretch", "Stretch", id="stacks.stretch", tooltip="Another stretch: auto, asinh, ghs, zscale, ..."),
         Binding("left_square_bracket", "target(-0.03)", "Dim", key_display="[", id="stacks.darker", tooltip="Darker"),
         Binding("right_square_bracket", "target(0.03)", "Bright", key_display="]", id="stacks.brighter", tooltip="Brighter"),

@@ -8,7 +8,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-LABEL = 11  # cells for the name of a line of a form
+LABEL = 10  # cells for the name of a line of a form
 
 
 class ChoiceLine(Widget, can_focus=True):

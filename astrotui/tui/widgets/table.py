@@ -133,13 +133,19 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         """Show these records; the cursor stays on its record if that is among them, else on its line."""
         held = self.key(self.row) if self.row is not None else None
         line = self.cursor - self.scroll_offset.y
-        before = [self.key(row) for row in self.rows]
+        old, top, cursor, first = self.rows, self.scroll_offset.y, self.cursor, not self.loaded
         self._given = list(rows)
         self.loaded = True
-        self._order(before)
+        self._order([self.key(row) for row in old])
         self.virtual_size = Size(0, len(self.rows) + 1)
         self._find(held, line)
-        self.refresh()
+        if first or len(old) != len(self.rows) or top != self.scroll_offset.y:
+            self.refresh()
+        else:
+            seen = range(top, min(top + self.size.height, len(old)))
+            self._refresh_rows(
+                [p for p in seen if old[p] != self.rows[p] or (p == cursor) != (p == self.cursor)]
+            )
         if self.row != self._told:
             self._tell()
 
@@ -150,7 +156,8 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             for place, old in enumerate(rows):
                 if self.key(old) == key:
                     rows[place] = row
-        self.refresh()
+                    if rows is self.rows:
+                        self._refresh_rows([place])
 
     def go_to(self, key: Any) -> None:
         """Put the cursor on the record with this key, if it is here."""
@@ -211,12 +218,19 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             self.cursor = place
             self._show_cursor()
             if self.scroll_offset.y == top:
-                # Two lines are sent over the wire instead of all.
-                lines = [Region(0, p + 1 - top, self.size.width, 1) for p in (before, place)]
-                self.refresh(*[line for line in lines if 0 < line.y < self.size.height])
+                self._refresh_rows([before, place])
             else:
                 self.refresh()
             self._tell()
+
+    def _refresh_rows(self, places: Sequence[int]) -> None:
+        """Send only these rows over the wire, as far as they can be seen."""
+        top = self.scroll_offset.y
+        lines = [
+            Region(0, p + 1 - top, self.size.width, 1) for p in places if 0 <= p - top < self.size.height - 1
+        ]
+        if lines:
+            self.refresh(*lines)
 
     def _show_cursor(self) -> None:
         room = max(1, self.size.height - 1)

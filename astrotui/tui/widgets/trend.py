@@ -7,6 +7,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -71,6 +72,14 @@ class Trend(Widget):
         self, metric: Metric, values: Sequence[float | None], out: Sequence[bool], marked: int | None
     ) -> None:
         """Draw `values`; frames where `out` is true are not in the choice; `marked` is the cursor's place."""
+        if metric is self.metric and values == self.values and len(out) == len(self.out):
+            changed = [
+                place for place, (old, new) in enumerate(zip(self.out, out, strict=True)) if old != new
+            ]
+            self.out = out
+            self._refresh_places(changed)
+            self.mark(marked)
+            return
         self.metric, self.values, self.out, self.marked = metric, values, out, marked
         known = [v for v in values if v is not None]
         self._span = "nothing measured yet: m measures"
@@ -84,8 +93,17 @@ class Trend(Widget):
     def mark(self, place: int | None) -> None:
         """Move the mark."""
         if place != self.marked:
-            self.marked = place
-            self.refresh()
+            before, self.marked = self.marked, place
+            self.refresh(Region(0, 0, self.size.width, 1))
+            self._refresh_places([p for p in (before, place) if p is not None])
+
+    def _refresh_places(self, places: Sequence[int]) -> None:
+        """Send only the cells of these frames over the wire."""
+        count = len(self.values)
+        cells = min(self.size.width, count)
+        for place in places:
+            cell = min(place * cells // count, cells - 1)
+            self.refresh(Region(max(cell - 1, 0), 1, 3, self.size.height - 1))
 
     def on_click(self, event: events.Click) -> None:
         cells = min(self.size.width, len(self.values))
