@@ -1,0 +1,71 @@
+"""SIGKILL of the worker, of its work, or of both in the middle of a real stack: it is taken up and finished.
+
+Two moments are tried; `ASTROTUI_KILLS=100` tries so many.
+"""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from tests.e2e.conftest import Shell
+
+KILLS = int(os.environ.get("ASTROTUI_KILLS", "2"))
+
+
+def processes(catalog: Path, module: str) -> list[int]:
+    """Process ids of `python -m module` on this catalogue."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if module.encode() in words and str(catalog).encode() in words:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_stack_is_finished(shell: Shell, samples: Path, home: Path, tmp_path: Path) -> None:
+    dice = random.Random(20)
+    shell("index", samples / "NINA")
+    catalog = home / "data" / "astrotui" / "catalog.sqlite"
+    assert catalog.exists()
+    assert shell("stack", "m51", "-o", tmp_path / "whole.fits").code == 0
+    truth = fits.getdata(tmp_path / "whole.fits")
+    kills = 0
+    while kills < KILLS:
+        out = tmp_path / f"out{kills}.fits"
+        job = shell("stack", "m51", "-o", out, "--detach", "--json").json["id"]
+        for _ in range(min(3, KILLS - kills)):
+            deadline = time.monotonic() + 60
+            while not (work := processes(catalog, "astrotui.jobs.work")) and time.monotonic() < deadline:
+                if shell("jobs", "show", str(job), "--json").json["status"] != "running":
+                    break
+            time.sleep(dice.uniform(0, 3))  # the moment is what is tried, not something waited for
+            victims = {
+                "worker": processes(catalog, "astrotui.jobs.worker"),
+                "work": work,
+                "both": processes(catalog, "astrotui.jobs.worker") + work,
+            }[dice.choice(["worker", "work", "both"])]
+            for pid in victims:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            kills += 1
+            shell("jobs", "resume")  # whoever looks starts a worker when none is alive
+        ended = shell("jobs", "show", str(job), "--wait", "--json")
+        assert ended.code == 0, ended.err
+        assert ended.json["status"] == "done"
+        np.testing.assert_array_equal(fits.getdata(out), truth)
+        assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+        assert len(shell("stacks", "--json").json) == job
+    assert shell("doctor", "--json").json["catalog"]["integrity"] == "ok"
+    assert shell("worker", "--drain").code == 0
