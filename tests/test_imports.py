@@ -47,3 +47,16 @@ def test_rooms_import_nothing_by_themselves() -> None:
     code = "\n".join(f"import astrotui.{room}" for room in rooms)
     names = loaded(code + "\nimport sys") & (PIXELS | {"sqlalchemy", "textual", "numpy", "click"})
     assert not names
+
+
+def test_no_circle_of_files() -> None:
+    """Not even one that is there for type checking only."""
+    import grimp
+
+    graph = grimp.build_graph("astrotui", exclude_type_checking_imports=False)
+    rooms = graph.modules
+    waiting = {m: {n for n in graph.find_modules_directly_imported_by(m) if n in rooms} for m in rooms}
+    # Take away, again and again, what imports nothing that is left: what remains is in a circle or leads into one.
+    while free := {m for m, needs in waiting.items() if not needs}:
+        waiting = {m: needs - free for m, needs in waiting.items() if m not in free}
+    assert not waiting

@@ -150,7 +150,7 @@ class AstroApp(App[None]):
         for job in news.ended:
             queueing.tell_end(self, job)
 
-    def show_running(self, screen: Place) -> None:
+    def show_running(self, screen: Screen[Any]) -> None:
         """How far the running job is, beside the name of its place."""
         for bar in screen.query(PlaceBar):
             bar.set_running(self._progress)
@@ -257,7 +257,7 @@ class AstroApp(App[None]):
         self.theme = THEMES[1].name if self.current_theme.dark else THEMES[0].name
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        yield from commands(self, screen)
+        yield from commands(self, self, screen)
 
     # --- leaving --------------------------------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from astrotui.tui.widgets.table import RowTable
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 _PLACES = (
     ("library", "Library", "Sessions, what needs attention (1)"),
@@ -21,7 +21,7 @@ _PLACES = (
 )
 
 
-def commands(app: "AstroApp", screen: Screen[Any]) -> Iterator[SystemCommand]:
+def commands(app: App[Any], host: "Host", screen: Screen[Any]) -> Iterator[SystemCommand]:
     """What the palette offers on `screen`: the place's own actions first."""
     for _, binding, enabled, tooltip in screen.active_bindings.values():
         name = binding.id or ""
@@ -32,13 +32,15 @@ def commands(app: "AstroApp", screen: Screen[Any]) -> Iterator[SystemCommand]:
             )
     for mode, title, text in _PLACES:
         yield SystemCommand(f"Go to {title}", text, partial(app.switch_mode, mode))
-    yield SystemCommand("Stack the session", "Choose a recipe and queue a stack", app.open_stack_form)
-    yield SystemCommand("Measure the session", "Find stars, give scores", app.queue_measure)
+    yield SystemCommand("Stack the session", "Choose a recipe and queue a stack", host.open_stack_form)
+    yield SystemCommand("Measure the session", "Find stars, give scores", host.queue_measure)
     yield SystemCommand(
-        "Add a folder", "Index a folder of frames and keep it in the library", app.action_add_folder
+        "Add a folder",
+        "Index a folder of frames and keep it in the library",
+        partial(app.run_action, "app.add_folder"),
     )
     yield SystemCommand(
-        "Index again", "Look for new, changed and vanished files in all folders", app.queue_index
+        "Index again", "Look for new, changed and vanished files in all folders", host.queue_index
     )
     for table in screen.query(RowTable):
         for column in table.columns:
@@ -46,12 +48,16 @@ def commands(app: "AstroApp", screen: Screen[Any]) -> Iterator[SystemCommand]:
                 text = f"Order the rows by {column.title}; again: the other way round"
                 yield SystemCommand(f"Sort by {column.title}", text, partial(table.sort_by, column.key))
     yield SystemCommand(
-        "Light or dark", "Change the theme; `theme` in config.toml keeps it", app.action_theme
+        "Light or dark",
+        "Change the theme; `theme` in config.toml keeps it",
+        partial(app.run_action, "app.theme"),
     )
-    yield SystemCommand("Keys", "The keys of this place", app.action_help)
-    yield SystemCommand("Help pages", "Read about stacking, scores, queries, ...", app.action_pages)
-    yield SystemCommand("Quit", "Leave; jobs go on", app.action_quit)
+    yield SystemCommand("Keys", "The keys of this place", partial(app.run_action, "app.help"))
+    yield SystemCommand(
+        "Help pages", "Read about stacking, scores, queries, ...", partial(app.run_action, "app.pages")
+    )
+    yield SystemCommand("Quit", "Leave; jobs go on", partial(app.run_action, "app.quit"))
 
 
-def _run(app: "AstroApp", screen: Screen[Any], action: str) -> None:
+def _run(app: App[Any], screen: Screen[Any], action: str) -> None:
     app.call_later(app.run_action, action, default_namespace=screen)

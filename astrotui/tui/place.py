@@ -18,7 +18,7 @@ from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 T = TypeVar("T")
 SMALLEST = (60, 15)
@@ -51,9 +51,9 @@ class Place(Screen[None]):
         self._soon: Timer | None = None
 
     @property
-    def astro(self) -> "AstroApp":
+    def astro(self) -> "Host":
         """The app, with its store and the place's shared state."""
-        return cast("AstroApp", self.app)
+        return cast("Host", self.app)
 
     def body(self) -> ComposeResult:
         """The widgets of the place."""

@@ -10,7 +10,7 @@ from astrotui.errors import AstrotuiError
 if TYPE_CHECKING:
     from textual.worker import WorkType
 
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 
 def start(
@@ -26,6 +26,6 @@ def start(
         try:
             await work()
         except AstrotuiError as error:
-            cast("AstroApp", node.app).complain(error)
+            cast("Host", node.app).complain(error)
 
     node.run_worker(cast("WorkType[None]", guarded), group=group, exclusive=exclusive, exit_on_error=False)

@@ -15,7 +15,7 @@ from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.cull import CullPlan
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 _PRESETS = ("gentle", "balanced", "strict")
 
@@ -65,7 +65,7 @@ class CullScreen(ModalScreen[bool]):
         start(self, self._plan, group="cull-plan", exclusive=True)
 
     async def _plan(self) -> None:
-        app = cast("AstroApp", self.app)
+        app = cast("Host", self.app)
         plan, names, unmeasured = await app.store.read(_plan, self.session_id, _PRESETS[self.place])
         self.plan = plan
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
@@ -94,7 +94,7 @@ class CullScreen(ModalScreen[bool]):
             self._do()
 
     def _do(self) -> None:
-        writing = cast("AstroApp", self.app).store.write(_apply, self.plan)
+        writing = cast("Host", self.app).store.write(_apply, self.plan)
 
         async def work() -> None:
             await writing

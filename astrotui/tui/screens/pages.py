@@ -19,7 +19,7 @@ from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 
 class Page(ScrollView, can_focus=True):
@@ -89,7 +89,7 @@ class PagesScreen(ModalScreen[None]):
         dark = self.app.current_theme.dark
 
         async def work() -> None:
-            page.show(await cast("AstroApp", self.app).background(lay_out, topic, page.size.width - 2, dark))
+            page.show(await cast("Host", self.app).background(lay_out, topic, page.size.width - 2, dark))
 
         start(self, work, group="page", exclusive=True)
 

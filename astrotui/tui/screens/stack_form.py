@@ -21,7 +21,7 @@ from astrotui.tui.widgets.field import FieldLine
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 _KINDS = ("dark", "flat", "bias")
 _NUMBERS = {
@@ -85,7 +85,7 @@ class StackForm(ModalScreen[int | None]):
 
     async def _describe(self) -> None:
         """Name the session, and say what would be stacked."""
-        text = await cast("AstroApp", self.app).store.read(_describe, self.session_id)
+        text = await cast("Host", self.app).store.read(_describe, self.session_id)
         self.query_one("#heading", Label).update(text)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -134,7 +134,7 @@ class StackForm(ModalScreen[int | None]):
         return {"recipe": Recipe(**chosen), "output": Path(output) if output else None, **calibration}
 
     async def _queue(self, options: dict[str, Any]) -> None:
-        app = cast("AstroApp", self.app)
+        app = cast("Host", self.app)
         settings = app.settings
         try:
             job = await app.store.write(

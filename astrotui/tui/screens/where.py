@@ -15,7 +15,7 @@ from astrotui.text import clean
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 _CELLS = (60, 20)
 
@@ -38,7 +38,7 @@ class WhereScreen(ModalScreen[None]):
             yield Label(clean(self.heading, 100), classes="dialog--title")
             yield Static(id="paths", markup=False)
             yield Label(
-                "The first path is in the clipboard, where the terminal allows it. esc closes.",
+                "The first path is in the clipboard if the terminal allows it. esc closes.",
                 classes="dialog--hint",
             )
 
@@ -58,7 +58,7 @@ class WhereScreen(ModalScreen[None]):
         assert self.picture is not None
         request = replace(self.picture, columns=_CELLS[0], rows=_CELLS[1], png=True)
         try:
-            view = await cast("AstroApp", self.app).pictures.view(request, slot="where")
+            view = await cast("Host", self.app).pictures.view(request, slot="where")
         except SupersededError:
             return  # closed meanwhile
         if view.png is not None:

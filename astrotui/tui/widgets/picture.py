@@ -21,7 +21,7 @@ from astrotui.text import clean
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.tui.app import AstroApp
+    from astrotui.tui.host import Host
 
 DEBOUNCE_S = 0.08  # a cursor that runs through a table asks for one picture, not for all
 
@@ -58,8 +58,8 @@ class Picture(Widget):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        self.text = text
         if request is None:
+            self.text = text
             self.request = self.view = None
             self._strips = []
             self.refresh()
@@ -67,8 +67,8 @@ class Picture(Widget):
         if request == self.request and self.view is not None:
             return
         self.request = request
-        if self.view is None:
-            self.text = text or "…"
+        if self.view is None and not self.text:
+            self.text = "…"
             self.refresh()
         if now:
             self._ask()
@@ -87,7 +87,7 @@ class Picture(Widget):
         start(self, partial(self._fetch, self.request), group=f"picture-{self.id}", exclusive=True)
 
     async def _fetch(self, wanted: ViewRequest) -> None:
-        app = cast("AstroApp", self.app)
+        app = cast("Host", self.app)
         slot = f"{self.screen.id or type(self.screen).__name__}.{self.id}"
         request = replace(wanted, columns=self.size.width, rows=self.size.height)
         try:

@@ -1,0 +1,64 @@
+"""What screens and widgets may ask of the app; it keeps them from importing the app that imports them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from textual.screen import Screen
+
+if TYPE_CHECKING:
+    from astrotui.config import Settings
+    from astrotui.errors import AstrotuiError
+    from astrotui.rendering.service import PictureService
+    from astrotui.tui.follow import Follower
+    from astrotui.tui.store import Store
+
+T = TypeVar("T")
+
+
+class Host(Protocol):
+    """The app as its screens see it.
+
+    Attributes
+    ----------
+    store : the catalogue, off the event loop
+    pictures : the helper process that makes pictures
+    follower : watches the jobs that were queued here
+    session_id : the session that Frames, Darks and the stack form are about
+    """
+
+    settings: "Settings"
+    store: "Store"
+    pictures: "PictureService"
+    follower: "Follower"
+    session_id: int | None
+
+    def complain(self, error: "AstrotuiError", title: str = ...) -> None:
+        """Show an error that has a message for people."""
+
+    def note(self, text: str) -> None:
+        """Write at the right end of the bar of places."""
+
+    def show_running(self, screen: Screen[Any]) -> None:
+        """Write how far the running job is."""
+
+    def open_session(self, session_id: int, place: str = ...) -> None:
+        """Go to a place with this session."""
+
+    def queue(self, function: Callable[..., int], *arguments: Any, then: Callable[[int], None]) -> None:
+        """Queue a job and follow it."""
+
+    def queue_measure(self) -> None:
+        """Queue the measurement of the present session."""
+
+    def queue_index(self, roots: Sequence[Path] = ...) -> None:
+        """Queue a look at folders."""
+
+    def action_add_folder(self) -> None:
+        """Ask for a folder and index it."""
+
+    def open_stack_form(self) -> None:
+        """Ask how to stack the present session."""
+
+    async def background(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function in a thread."""
