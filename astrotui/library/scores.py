@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 NOT_ALIGNED = "cannot be aligned"
 STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under the trail is not the sky
+CANDIDATES, SAMPLED = 5, 9  # frames tried as reference, and frames laid on them to see whether they fit
 SCALES = (0.95, 1.05)  # one camera in one night: focus and refraction change the scale by far less
 _STORED = {
     "problem": "problem", "reference_id": "reference_id", "matched": "matched", "dx_px": "dx", "dy_px": "dy",
@@ -152,7 +153,7 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
         clear = max(frame.count, len(_stars(frame))) / most
         return (depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0) * spoiled(frame)
 
-    first = max(usable, key=merit)
+    first = _companionable(sorted(usable, key=merit, reverse=True))
     _register_all(usable, first)
     placed = [f for f in usable if f.dx is not None and f.dy is not None]
     if len(placed) < 3:
@@ -171,6 +172,21 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
         return (depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0) * spoiled(frame)
 
     return max(central, key=known_merit)
+
+
+def _companionable(ranked: Sequence[_Scored]) -> _Scored:
+    """The first of the best frames on which half of the others lie, so that one of another sky leads nobody."""
+    others = ranked[:: -(-len(ranked) // SAMPLED)]
+    most, best = -1, ranked[0]
+    for candidate in ranked[:CANDIDATES]:
+        _register_all(others, candidate)
+        aligned = sum(f.matched is not None and f is not candidate for f in others)
+        asked = sum(f is not candidate for f in others)
+        if 2 * aligned >= asked:
+            return candidate
+        if aligned > most:
+            most, best = aligned, candidate
+    return best
 
 
 def _stars(frame: _Scored) -> "StarList":
