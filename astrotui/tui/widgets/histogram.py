@@ -49,4 +49,4 @@ class Histogram(Widget):
             block = _EIGHTHS[max(0, min(8, round(heights[tallest]) - base))]
             color = _COLORS[tallest] if len(heights) == 3 else "white"
             segments.append(Segment(block, style + Style(color=color)))
-        return Strip(segments, width)
+        return Strip(segments, width).simplify()

@@ -338,4 +338,4 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             elif column.align == "right":
                 text = " " * room + text
             segments.append(Segment(set_cell_size(text, width) + " ", own))
-        return Strip(segments).adjust_cell_length(self.size.width, style)
+        return Strip(segments).adjust_cell_length(self.size.width, style).simplify()

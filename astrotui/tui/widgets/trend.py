@@ -135,7 +135,7 @@ class Trend(Widget):
                 text = "▁"
             name = "trend--here" if here else "trend--out" if all(self.out[first:last]) else "trend--bar"
             segments.append(Segment(text, style + Style(color=self.get_component_rich_style(name).color)))
-        return Strip(segments).adjust_cell_length(width, style)
+        return Strip(segments).adjust_cell_length(width, style).simplify()
 
     def _heading(self) -> str:
         value = (

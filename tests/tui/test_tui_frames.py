@@ -1,0 +1,229 @@
+"""Judging frames by keys: decisions show at once, are committed in order, and none is lost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Decision, DecisionBatch, Frame
+from astrotui.tui.screens.cull import CullScreen
+from astrotui.tui.screens.frames import FramesPlace
+from astrotui.tui.screens.where import WhereScreen
+from astrotui.tui.widgets.picture import Picture
+from astrotui.tui.widgets.table import RowTable
+from astrotui.tui.widgets.trend import Trend
+from tests.tui.conftest import BAD, MakeApp, until
+
+
+async def open_m42(pilot: Pilot[Any]) -> FramesPlace:
+    """From the start into the frames of M 42, as a person does."""
+    app = pilot.app
+    sessions = await until(pilot, lambda: _rows(app, "#sessions"))
+    place = next(i for i, s in enumerate(sessions) if s.target == "M42")
+    await pilot.press(*["j"] * place, "enter")
+    await until(pilot, lambda: isinstance(app.screen, FramesPlace) and _rows(app, "#frames"))
+    screen = app.screen
+    assert isinstance(screen, FramesPlace)
+    return screen
+
+
+def _rows(app: Any, name: str) -> list[Any]:
+    tables = app.screen.query(name)
+    return tables.first(RowTable).rows if tables else []
+
+
+def line(screen: Any, name: str) -> str:
+    return str(screen.query_one(name, Static).render())
+
+
+def decisions(path: Path) -> Sequence[tuple[int, str]]:
+    """All decisions of persons and presets that were ever committed: number of the frame and verdict, in their order."""
+    with Catalog.open(path) as catalog, catalog.read() as db:
+        rows = db.query(Frame.sequence, Decision.after).join(Decision, Decision.frame_id == Frame.id)
+        rows = rows.join(DecisionBatch, Decision.batch_id == DecisionBatch.id).filter(
+            DecisionBatch.by != "device"
+        )
+        return [(number, after) for number, after in rows.order_by(Decision.id)]
+
+
+async def test_best_frames_come_first_with_picture_trend_and_worth(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        scores = [f.score for f in screen.table.rows]
+        assert scores == sorted(scores, reverse=True) and len(scores) == 16
+        await until(pilot, lambda: screen.query_one(Picture).view is not None)
+        asked = app.pictures.asked[-1]  # type: ignore[attr-defined]
+        assert asked.path == screen.table.row.path and len(asked.session_paths) > 1
+        assert line(screen, "#worth").startswith("16/16 kept")
+        assert len(screen.query_one(Trend).values) == 16
+
+
+async def test_the_session_has_one_stretch_whatever_is_rejected(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        for key in "xjx":
+            await until(pilot, lambda: screen.query_one(Picture).view is not None)
+            await pilot.press(key)
+            await pilot.pause(0.15)
+        names = {request.session for request in app.pictures.asked if request.session}  # type: ignore[attr-defined]
+        assert len(names) == 1
+
+
+async def test_a_rejection_is_shown_at_the_key_and_undone(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        first, second = screen.table.rows[:2]
+        before = line(screen, "#worth")
+        await pilot.press("x")
+        assert screen.table.rows[0].status == "rejected" and screen.table.row.id == second.id
+        assert line(screen, "#worth").startswith("15/16 kept") and "against all" in before
+        await pilot.press("u")
+        await until(pilot, lambda: screen.table.rows[0].status == "undecided")
+        assert screen.table.row.id == first.id  # the cursor shows what was undone
+        await until(pilot, lambda: line(screen, "#worth") == before)
+    assert decisions(catalog_file) == [(first.sequence, "rejected")]
+
+
+async def test_fast_keys_lose_and_swap_nothing(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        numbers = [f.sequence for f in screen.table.rows]
+        for key in ["x", "x", "space", "space", "a", "x", "up", "up", "a"] * 2 + ["q"]:
+            app.simulate_key(key)  # all at once: nothing waits for the one before, not even leaving
+        await until(pilot, lambda: app._exit)
+    one, two, three, four = numbers[:4]
+    first = [
+        (one, "rejected"), (two, "rejected"), (three, "rejected"), (three, "undecided"), (three, "accepted"),
+        (four, "rejected"), (three, "accepted"),
+    ]  # fmt: skip
+    second = [
+        (four, "rejected"), (numbers[4], "rejected"), (numbers[5], "rejected"), (numbers[5], "undecided"),
+        (numbers[5], "accepted"), (numbers[6], "rejected"), (numbers[5], "accepted"),
+    ]  # fmt: skip
+    made = decisions(catalog_file)
+    assert made == [step for step in [*first[:-1], *second[1:-1]]]
+    with Catalog.open(catalog_file) as catalog, catalog.read() as db:
+        rows = db.query(Frame.sequence, Frame.decision).filter(
+            Frame.target == "M42", Frame.decision != "undecided"
+        )
+        assert dict(rows.all()) == {
+            one: "rejected", two: "rejected", three: "accepted", four: "rejected", numbers[4]: "rejected",
+            numbers[5]: "accepted", numbers[6]: "rejected",
+        }  # fmt: skip
+
+
+async def test_what_others_decide_appears(make_app: MakeApp, catalog_file: Path) -> None:
+    from astrotui.library.choose import decide
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        with Catalog.open(catalog_file) as catalog:
+            decide(catalog, [screen.table.rows[4].id], "rejected")
+        await until(pilot, lambda: screen.table.rows[4].status == "rejected")
+        assert line(screen, "#worth").startswith("15/16 kept")
+
+
+async def test_the_cursor_stays_on_its_frame(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("j", "j", "j")
+        held = screen.table.row.id
+        for key in ("s", "S", "s", "s", "r"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+            assert screen.table.row.id == held
+        screen.table.sort_by("status")
+        order = [f.id for f in screen.table.rows]
+        await pilot.press("space")
+        await until(pilot, lambda: not screen.frames.busy)
+        await pilot.press("r")
+        await pilot.pause(0.2)
+        assert screen.table.row.id == held and [f.id for f in screen.table.rows] == order
+
+
+async def test_cull_shows_who_would_go_before_it_acts(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("c")
+        cull = await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen)
+        await until(pilot, lambda: cull.plan is not None)
+        shown = line(cull, "#consequences")
+        assert all(f"frame {number} " in shown for number in BAD) and "clouded" in shown
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert not decisions(catalog_file)
+        await pilot.press("c")
+        cull = await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen)
+        await until(pilot, lambda: cull.plan is not None)
+        await pilot.press("y")
+        await until(pilot, lambda: sum(f.status == "rejected" for f in screen.table.rows) == len(BAD))
+        await pilot.press("u")
+        await until(pilot, lambda: all(f.status == "undecided" for f in screen.table.rows))
+    assert {number for number, _ in decisions(catalog_file)} == set(BAD)
+
+
+async def test_filter_explains_a_wrong_query_and_esc_leads_back(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("slash", *"scor:>50", "enter")
+        await until(pilot, lambda: "scor" in line(screen, "#filter-wrong"))
+        await pilot.press(*["backspace"] * 8, *"score:<50", "enter")
+        await until(pilot, lambda: {f.sequence for f in screen.table.rows} == set(BAD))
+        assert line(screen, "#worth").startswith("16/16")  # the worth is the session's, not the filter's
+        await pilot.press("escape")
+        await until(pilot, lambda: len(screen.table.rows) == 16)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.current_mode == "library")
+
+
+async def test_path_of_the_file_and_of_its_picture(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("y")
+        where = await until(pilot, lambda: isinstance(app.screen, WhereScreen) and app.screen)
+        assert where.paths["file"] == screen.table.row.path
+        await until(pilot, lambda: "/cache/picture.png" in line(where, "#paths"))
+        assert app.clipboard == screen.table.row.path
+
+
+async def test_blink_changes_between_two_and_stops(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        best = screen.table.row.path
+        await pilot.press("j", "j", "b")
+        asked = app.pictures.asked  # type: ignore[attr-defined]
+        await until(
+            pilot, lambda: {r.path for r in asked[-2:]} == {best, screen.table.row.path}, "both were shown"
+        )
+        await pilot.press("b")
+        await pilot.pause(0.2)
+        count = len(asked)
+        await pilot.pause(1.0)
+        assert len(asked) == count and asked[-1].path == screen.table.row.path
+
+
+async def test_trend_shows_the_metric_that_is_asked_for(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        trend = screen.query_one(Trend)
+        await pilot.press("v")
+        assert trend.metric.attribute == "fwhm_px" and trend.values == [
+            f.fwhm_px for f in screen.frames.by_time()
+        ]
+        await pilot.press("end")
+        place = screen.frames.place_of(screen.table.row)
+        await until(pilot, lambda: trend.marked == place)

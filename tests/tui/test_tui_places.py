@@ -1,0 +1,273 @@
+"""Library, Darks, Jobs and Stacks by keys, and the ways between them."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Job
+from astrotui.jobs import queue
+from astrotui.library.calibrators import session_match
+from astrotui.tui.screens.message import MessageScreen, QuestionScreen
+from astrotui.tui.screens.prompt import PromptScreen
+from astrotui.tui.screens.stack_form import StackForm
+from astrotui.tui.widgets.choice import ChoiceLine
+from astrotui.tui.widgets.picture import Picture
+from astrotui.tui.widgets.table import RowTable
+from tests.tui.conftest import NOW, MakeApp, add_job, until
+from tests.tui.test_tui_frames import line
+
+
+def table(app: Any) -> RowTable[Any]:
+    found: RowTable[Any] = app.screen.query(RowTable).first()
+    return found
+
+
+async def show(pilot: Pilot[Any], key: str, mode: str) -> None:
+    """Wait for the sessions, go to a place and wait for its rows."""
+    await until(pilot, lambda: table(pilot.app).rows)
+    await pilot.press(key)
+    await until(pilot, lambda: pilot.app.current_mode == mode and table(pilot.app).loaded)
+
+
+# --- Library ------------------------------------------------------------------------------------------------------
+
+
+async def test_library_says_what_needs_attention(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        sessions = await until(pilot, lambda: table(app).rows)
+        await until(pilot, lambda: sessions is not None and "no dark" in line(app.screen, "#facts"))
+        assert [s.target for s in table(app).rows] == ["M 45", "M 51", "M42"]
+        assert "4 unmeasured" in line(app.screen, "#facts") and "/astro/" in line(app.screen, "#facts")
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: [s.target for s in table(app).rows] == ["M 45"])
+        await pilot.press("escape")
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await until(pilot, lambda: app.screen.query_one(Picture).view is not None)
+
+
+async def test_library_filters_and_comes_back_to_the_same_session(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        await pilot.press("slash", *"target:m42", "enter")
+        await until(pilot, lambda: len(table(app).rows) == 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "frames" and len(table(app).rows) == 16)
+        await pilot.press("1", "escape")
+        await until(pilot, lambda: app.current_mode == "library" and len(table(app).rows) == 3)
+        assert table(app).row.target == "M42"
+
+
+async def test_measuring_and_a_new_folder_are_queued(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        await pilot.press("m", "f")
+        await until(pilot, lambda: isinstance(app.screen, PromptScreen))
+        await pilot.press(*str(tmp_path), "enter")
+        await until(pilot, lambda: len(app.follower._waited) == 2)
+        await pilot.press("f", *"/nowhere", "enter")
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        assert "/nowhere: no such folder" in dialog.message
+    with Catalog.open(catalog_file) as catalog:
+        jobs = queue.list_jobs(catalog)
+        assert [job.kind for job in jobs] == ["measure", "index"]
+        assert queue.payload(catalog, jobs[1].id) == {"roots": [str(tmp_path)]}
+
+
+async def test_roots_that_were_named_are_indexed(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path
+) -> None:
+    app = make_app(roots=(tmp_path,))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.follower._waited)
+    with Catalog.open(catalog_file) as catalog:
+        (job,) = queue.list_jobs(catalog)
+    assert job.kind == "index" and job.status == "queued"
+
+
+# --- Darks --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_dark_is_pinned_unpinned_and_pinned_to_none(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+
+    def chosen(session: int) -> Any:
+        with Catalog.open(catalog_file) as catalog:
+            return session_match(catalog, session).chosen("dark")
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("end", "d")
+        await until(pilot, lambda: app.current_mode == "darks" and table(app).rows)
+        session = app.session_id
+        assert session is not None
+        first, second = table(app).rows[:2]
+        assert first.candidate.chosen and "same exposure" in line(app.screen, "#reasons")
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: "pinned by you" in line(app.screen, "#head"))
+        assert chosen(session).set.id == second.set.id and table(app).row.set.id == second.set.id
+        await pilot.press("backspace")
+        await until(pilot, lambda: "exact" in line(app.screen, "#head"))
+        assert chosen(session).set.id == first.set.id
+        await pilot.press("n")
+        await until(pilot, lambda: "none, as you said" in line(app.screen, "#head"))
+        assert chosen(session) is None
+        await pilot.press("f")
+        await until(pilot, lambda: line(app.screen, "#head").startswith("flat"))
+        await pilot.press("w")
+        await until(pilot, lambda: "whole library" in line(app.screen, "#head"))
+        await until(pilot, lambda: "shoot 20 x 15 s" in line(app.screen, "#gaps"))
+
+
+# --- the stack form and Jobs --------------------------------------------------------------------------------------
+
+
+async def test_a_stack_is_queued_with_its_recipe(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("end", "t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        await until(pilot, lambda: "16 of 16 frames" in line(form, "#heading"))
+        await pilot.press("right", "down", "right", "right")  # median; none, then sigma
+        assert [choice.value for choice in form.query(ChoiceLine)][:2] == ["median", "sigma"]
+        for _ in range(11):
+            await pilot.press("down")
+        await pilot.press(*"x", "ctrl+s")
+        await until(pilot, lambda: "'x' is not a number" in line(form, "#wrong"))
+        await pilot.press("backspace", *"2.5", "ctrl+s", "ctrl+s")
+        await until(pilot, lambda: app.current_mode == "jobs" and table(app).rows)
+        assert [job.title for job in table(app).rows] == ["stack M42, 16 frames"]
+    with Catalog.open(catalog_file) as catalog:
+        (job,) = queue.list_jobs(catalog)
+        recipe = queue.payload(catalog, job.id)["recipe"]
+    assert (recipe["combine"], recipe["reject"], recipe["low"], recipe["high"]) == (
+        "median",
+        "sigma",
+        2.5,
+        None,
+    )
+
+
+async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_text("attempt 1\nthe disk is full\n")
+    add_job(catalog_file, status="done", started=NOW, finished=NOW + timedelta(seconds=75))
+    job = add_job(
+        catalog_file, status="running", stage="registering", done=4, total=16, log=str(log), started=NOW
+    )
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "4", "jobs")
+        await until(pilot, lambda: "25%" in str(app.screen.query_one("PlaceBar").render()))
+        text = "\n".join("".join(s.text for s in table(app).render_line(y)) for y in range(3))
+        assert "███░" in text and "4/16 registering" in text and "75 s" in text
+        await pilot.press("l")
+        await until(pilot, lambda: "the disk is full" in "\n".join(app.screen.query_one("#log").lines))
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            row = db.get_one(Job, job)
+            row.status, row.error = "failed", "the disk is full"
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        assert "the disk is full" in dialog.message and str(log) in dialog.message
+        await pilot.press("enter", "escape", "t")
+        await until(pilot, lambda: table(app).rows[0].status == "queued")
+        await pilot.press("plus")
+        await until(pilot, lambda: table(app).rows[0].priority == 1)
+        await pilot.press("p")
+        await until(pilot, lambda: app.screen.paused)
+        await pilot.press("x")
+        await until(pilot, lambda: table(app).rows[0].status == "cancelled")
+
+
+async def test_a_running_job_is_cancelled_only_after_a_question(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    job = add_job(catalog_file, status="running", started=NOW)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "4", "jobs")
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, QuestionScreen))
+        await pilot.press("enter", "n", "x", "y")
+        await until(pilot, lambda: table(app).rows[0].status == "cancelled")
+    with Catalog.open(catalog_file) as catalog:
+        assert queue.show(catalog, job).status == "cancelled"
+
+
+# --- Stacks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stacks(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Two results that Stacks finds."""
+    common = {
+        "status": "done", "target": "M42", "sessions": [2], "integration_s": 160.0, "noise_adu": 3.2, "fwhm_px": 2.5,
+        "rejected_fraction": 0.002, "seconds": 4.0, "dark": "a dark", "flat": None, "bias": None, "warnings": [],
+        "manifest": "/stacks/m42.json", "preview": "/stacks/m42.png",
+        "frames_skipped": [{"path": "/astro/raw_0027.fits", "reason": "only 3 stars match"}],
+    }  # fmt: skip
+    rows = [{**common, "id": n, "output": f"/stacks/m42_{n}.fits", "frames_used": 14 + n} for n in (1, 2)]
+    monkeypatch.setattr("astrotui.tui.screens.stacks._stacks", lambda catalog: rows)
+    return rows
+
+
+async def test_stack_is_seen_zoomed_and_found(make_app: MakeApp, stacks: list[dict[str, Any]]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "5", "stacks")
+        asked = app.pictures.asked  # type: ignore[attr-defined]
+        await until(pilot, lambda: asked and asked[-1].path == stacks[1]["output"])
+        await until(pilot, lambda: "/cache/picture.png" in line(app.screen, "#where"))
+        await pilot.press("z", "z", "right", "down")
+        await until(
+            pilot, lambda: asked[-1].zoom == 4.0 and asked[-1].center_x > 0.5 and asked[-1].center_y > 0.5
+        )
+        await pilot.press("w", "right_square_bracket", "n")
+        await until(pilot, lambda: asked[-1].look.stretch == "asinh" and asked[-1].look.saturation == 1.25)
+        await pilot.press("y")
+        shown = await until(pilot, lambda: app.screen.query("#paths") and line(app.screen, "#paths"))
+        assert "/stacks/m42_2.fits" in shown and "/stacks/m42.png" in shown and "/stacks/m42.json" in shown
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: asked[-1].zoom == 1.0)
+        await pilot.press("i")
+        await until(
+            pilot, lambda: isinstance(app.screen, MessageScreen) and "only 3 stars" in app.screen.message
+        )
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.current_mode == "library")
+
+
+async def test_two_stacks_are_compared_at_the_same_place(
+    make_app: MakeApp, stacks: list[dict[str, Any]]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "5", "stacks")
+        await pilot.press("c", "j")
+        asked = app.pictures.asked  # type: ignore[attr-defined]
+        await until(pilot, lambda: asked and asked[-1].path == stacks[0]["output"])
+        await pilot.press("z", "right")
+        await until(pilot, lambda: asked[-1].zoom == 2.0 and asked[-1].center_x > 0.5)
+        held = (asked[-1].zoom, asked[-1].center_x)
+        await pilot.press("c")
+        await until(pilot, lambda: asked[-1].path == stacks[1]["output"])
+        assert (asked[-1].zoom, asked[-1].center_x) == held
+
+
+async def test_a_picture_that_cannot_be_made_says_why(
+    make_app: MakeApp, stacks: list[dict[str, Any]]
+) -> None:
+    for row in stacks:
+        row["output"] += ".gone"
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "5", "stacks")
+        await until(pilot, lambda: "no such file" in app.screen.query_one(Picture).text)

@@ -1,0 +1,239 @@
+"""What holds in every place: start, trouble with the catalogue, help, palette, themes, small terminals, leaving."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+
+from astrotui.catalog.database import Catalog
+from astrotui.tui.app import AstroApp
+from astrotui.tui.screens.help import HelpScreen
+from astrotui.tui.screens.message import MessageScreen
+from astrotui.tui.screens.pages import Page, PagesScreen, lay_out, topics
+from astrotui.tui.screens.trouble import TroubleScreen
+from astrotui.tui.widgets.keys import KeyLine
+from astrotui.tui.widgets.table import Cell, Column, RowTable
+from tests.tui.conftest import MakeApp, until
+from tests.tui.test_tui_places import show, table
+
+PLACES = (("1", "library"), ("2", "frames"), ("3", "darks"), ("4", "jobs"), ("5", "stacks"))
+# What must be named at the bottom of 80 columns.
+NAMED = {
+    "library": ("Frames", "Measure", "Stack", "Darks", "Filter"),
+    "frames": ("Reject", "Accept", "Undo", "Cull", "Stack", "Measure"),
+    "darks": ("Pin", "Unpin", "Stack"),
+    "jobs": ("Log", "Cancel", "Retry"),
+    "stacks": ("Zoom", "Stretch", "Export"),
+}
+
+
+def keys_line(app: AstroApp) -> str:
+    return str(app.screen.query_one(KeyLine).render())
+
+
+async def test_every_place_names_its_keys_and_helps(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        for key, mode in PLACES:
+            await pilot.press(key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode and table(app).loaded)
+            line = keys_line(app)
+            assert all(word in line for word in NAMED[mode]), line
+            assert line.rstrip().endswith("? Help  q Quit") and len(line) <= 82
+            await pilot.press("question_mark")
+            screen = await until(pilot, lambda: isinstance(app.screen, HelpScreen) and app.screen)
+            rows = list(screen._keys().columns[1].cells)
+            assert len(rows) == len(set(rows)) or rows.count("") == len(rows) - len(set(rows)) + 1
+            assert not any("Scroll" in str(row) or "Focus" in str(row) or "Copy" in str(row) for row in rows)
+            assert any("Leave" in str(row) for row in rows) and any("Row down" in str(row) for row in rows)
+            await pilot.press("escape")
+            await until(pilot, lambda mode=mode: app.screen is app.screen_stack[0])
+
+
+async def test_palette_has_what_the_app_does(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "2", "frames")
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        for title in (
+            "Go to Darks", "Stack the session", "Measure the session", "Cull (c)", "Index again", "Light or dark",
+            "Help pages", "Sort by FWHM",
+        ):  # fmt: skip
+            assert commands[title].help
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"go to jobs")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "jobs")
+
+
+async def test_light_and_dark(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        assert app.current_theme.dark
+        await pilot.press("f2")
+        assert not app.current_theme.dark
+        await pilot.press("f2")
+        assert app.current_theme.dark
+
+
+async def test_help_pages_are_read_in_the_app(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, PagesScreen) and app.screen.query_one(Page).strips)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.screen_stack[0])
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_help_pages_fit_their_width(topic: str) -> None:
+    strips = lay_out(topic, 56)
+    assert len(strips) > 3 and max(strip.cell_length for strip in strips) <= 56
+
+
+@pytest.mark.parametrize("size", [(50, 24), (80, 10)])
+async def test_a_small_terminal_says_so(make_app: MakeApp, size: tuple[int, int]) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        assert app.screen.query_one("#too-small").size.height > 0 and not table(app).size.height
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: table(app).size.height > 5)
+        assert not app.screen.query_one("#too-small").size.height
+
+
+async def test_leaving_closes_everything(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+    assert app.pictures.closed  # type: ignore[attr-defined]
+    assert not any(lane._thread.is_alive() for lane in [app.store._writer, *app.store._readers])
+
+
+# --- a catalogue that cannot be opened --------------------------------------------------------------------------
+
+
+async def trouble(app: AstroApp, *words: str) -> None:
+    """The app explains itself, tries again when asked, and leaves when asked."""
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
+        assert all(word in screen.reason for word in words), screen.reason
+        await pilot.press("r")
+        again = await until(
+            pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen is not screen and app.screen
+        )
+        assert again.reason == screen.reason and not [
+            s for s in app.screen_stack if isinstance(s, MessageScreen)
+        ]
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+
+
+async def test_a_damaged_catalogue_is_explained(make_app: MakeApp, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.sqlite"
+    path.write_bytes(b"this is no database" * 100)
+    await trouble(make_app(path), "not a catalogue", "--catalog")
+
+
+async def test_a_catalogue_of_a_newer_program_is_explained(make_app: MakeApp, catalog_file: Path) -> None:
+    with sqlite3.connect(catalog_file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999_future'")
+    await trouble(make_app(), "newer")
+
+
+async def test_a_network_file_system_is_explained(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrotui.catalog.prepare.file_system", lambda path: (Path("/mnt/nas"), "nfs4"))
+    await trouble(make_app(), "network file system", "nfs4", "--catalog")
+
+
+async def test_a_locked_catalogue_is_waited_for_explained_and_left(
+    make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrotui.catalog.connection.BUSY_SECONDS", 0.2)
+    holder = sqlite3.connect(catalog_file, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
+        assert "locked" in screen.reason
+        holder.rollback()
+        holder.close()
+        await pilot.press("r")
+        await until(pilot, lambda: table(app).rows)
+
+
+async def test_trouble_later_is_told_once(
+    make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astrotui.errors import CatalogError
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+
+        def broken(catalog: Catalog) -> int:
+            raise CatalogError("the disk failed")
+
+        monkeypatch.setattr(Catalog, "data_version", broken)
+        await until(pilot, lambda: isinstance(app.screen, MessageScreen))
+        await pilot.press("r")  # not a key of the dialog
+        assert sum(isinstance(screen, MessageScreen) for screen in app.screen_stack) == 1
+
+
+# --- the table ----------------------------------------------------------------------------------------------------
+
+
+class Rows(RowTable[tuple[int, str]]):
+    """Numbers with words."""
+
+
+def rows_table() -> Rows:
+    columns: list[Column[tuple[int, str]]] = [
+        Column("number", "Number", 7, lambda r: str(r[0]), lambda r: r[0], "right"),
+        Column("word", "Word", 8, lambda r: Cell(r[1], "bad"), lambda r: r[1] or None),
+    ]
+    return Rows(columns, key=lambda r: r[0], id="rows")
+
+
+async def test_a_hundred_thousand_rows_are_only_drawn_where_seen(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = rows_table()
+        await app.screen.mount(rows, before=0)
+        drawn: list[int] = []
+        rows.columns[0] = Column(
+            "number", "Number", 7, lambda r: drawn.append(r[0]) or str(r[0]), lambda r: r[0]
+        )
+        rows.set_rows([(n, "") for n in range(100_000)])
+        rows.focus()
+        await pilot.pause()
+        await pilot.press("G")
+        await pilot.pause()
+        assert rows.row == (99_999, "") and len(set(drawn)) < 200
+
+
+async def test_unknown_values_sort_last_and_hostile_text_is_harmless(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = rows_table()
+        await app.screen.mount(rows, before=0)
+        rows.set_rows([(1, ""), (2, "b"), (3, "星雲 \x1b[31mred\x07"), (4, "a")])
+        rows.sort_by("word")
+        await pilot.pause()
+        assert [row[0] for row in rows.rows] == [4, 2, 3, 1]
+        rows.sort_by("word")
+        assert [row[0] for row in rows.rows] == [3, 2, 4, 1]
+        for y in range(5):
+            strip = rows.render_line(y)
+            assert (
+                strip.cell_length == rows.size.width and "\x1b" not in strip.text and "\x07" not in strip.text
+            )
