@@ -123,18 +123,20 @@ def clip_block(
     floor: Any,
     first: Any,
     last: Any,
-    edges: Any,
+    least: Any,
+    most: Any,
     t: Any,
 ) -> None:
-    """Iterative clip about the median of sorted lanes; narrows first and last to what is kept.
+    """Iterative clip about the median; narrows first and last to what is kept.
 
     Parameters
     ----------
-    block : sorted samples; destroyed
+    block : sorted residuals (n, LANES), the median of which is at 0; destroyed
+    lanes : how many of the columns matter
     low, high : kappas
     floor : least sigma to judge by
     first, last : int32 (LANES,), the range of rows with samples, then of those kept
-    edges : float32 (2, LANES), least and greatest sample kept
+    least, most : float32 (LANES,), get the least and greatest residual kept
     t : float32 (SCRATCH_ROWS, LANES)
     """
     n = block.shape[0]
@@ -155,7 +157,7 @@ def clip_block(
         a[k] = p
         b[k] = q
         count[k] = np.float32(max(q - p, 1))
-        center[k] = _HALF * (block[(p + q) // 2, k] + block[(p + q - 1) // 2, k]) if q > p else _ZERO
+        center[k] = _ZERO
         # the middle half of the samples tells sigma well enough to begin with
         sigma[k] = _ZERO
         if q > p:
@@ -163,17 +165,18 @@ def clip_block(
             sigma[k] = np.float32(0.75) * wide if wide > _ZERO else block[q - 1, k] - block[p, k]
         lower[k] = -_ONE
         upper[k] = -_ONE
-        edges[0, k] = block[p, k] if q > p else BIG
-        edges[1, k] = block[q - 1, k] if q > p else -BIG
+        least[k] = block[p, k] if q > p else BIG
+        most[k] = block[q - 1, k] if q > p else -BIG
         done[k] = q - p < 2
     width = lanes
     active = lanes
     while active > 0:
+        padded = min(LANES, (width + 15) // 16 * 16)  # whole vectors are quicker than a remainder
         if winsorize:
-            _winsorized_pass(block, width, center, sigma, t)
-            _winsorized_solve(width, count, sigma, lower, upper, t)
+            _winsorized_pass(block, padded, center, sigma, t)
+            _winsorized_solve(padded, count, sigma, lower, upper, t)
         else:
-            _deviation_pass(block, width, center, count, sigma, t)
+            _deviation_pass(block, padded, center, count, sigma, t)
         active = 0
         for k in range(width):
             if done[k]:
@@ -193,8 +196,8 @@ def clip_block(
                     done[k] = 1
                     first[index[k]] = a[k]
                     last[index[k]] = b[k]
-                    edges[0, index[k]] = block[a[k], k]
-                    edges[1, index[k]] = block[b[k] - 1, k]
+                    least[index[k]] = block[a[k], k]
+                    most[index[k]] = block[b[k] - 1, k]
                     continue
                 for i in range(a[k], p):
                     block[i, k] = BIG
@@ -226,7 +229,16 @@ def clip_block(
 
 @KERNEL
 def ends_by_rank(
-    block: Any, lanes: int, method: int, low: Any, high: Any, first: Any, last: Any, edges: Any, median: Any
+    block: Any,
+    lanes: int,
+    method: int,
+    low: Any,
+    high: Any,
+    first: Any,
+    last: Any,
+    least: Any,
+    most: Any,
+    median: Any,
 ) -> None:
     """What linear fit, percentile and min-max clipping keep of sorted lanes: a run of ranks."""
     for k in range(lanes):
@@ -234,8 +246,8 @@ def ends_by_rank(
         b = last[k]
         n = b - a
         if n == 0:
-            edges[0, k] = BIG
-            edges[1, k] = -BIG
+            least[k] = BIG
+            most[k] = -BIG
             continue
         if method == MINMAX:
             drop_low = int(low)
@@ -258,8 +270,8 @@ def ends_by_rank(
             a, b = _linear_ends(block, k, a, b, low, high)
         first[k] = a
         last[k] = b
-        edges[0, k] = block[a, k]
-        edges[1, k] = block[b - 1, k]
+        least[k] = block[a, k]
+        most[k] = block[b - 1, k]
 
 
 @KERNEL
@@ -293,18 +305,18 @@ def _linear_ends(block: Any, k: int, a: int, b: int, low: Any, high: Any) -> tup
 
 
 @KERNEL
-def ties(work: Any, lanes: int, first: Any, last: Any, start: Any, end: Any, t: Any) -> None:
+def ties(work: Any, lanes: int, first: Any, last: Any, samples: Any, t: Any) -> None:
     """How many dropped samples equal the least (t[0]) and the greatest (t[1]) kept one."""
     for k in range(lanes):
         same_low = 0
         same_high = 0
         if last[k] > first[k]:
             i = first[k] - 1
-            while i >= start[k] and work[i, k] == work[first[k], k]:
+            while i >= 0 and work[i, k] == work[first[k], k]:
                 same_low += 1
                 i -= 1
             i = last[k]
-            while i < end[k] and work[i, k] == work[last[k] - 1, k]:
+            while i < samples[k] and work[i, k] == work[last[k] - 1, k]:
                 same_high += 1
                 i += 1
         t[0, k] = np.float32(same_low)

@@ -69,6 +69,18 @@ def sorting_network(n: int) -> NDArray[np.int32]:
     return np.array(pairs, np.int32).reshape(-1, 2)
 
 
+@lru_cache(maxsize=64)
+def median_network(n: int) -> NDArray[np.int32]:
+    """Those comparators of `sorting_network` that bring the middle one or two of n samples in place."""
+    wanted = {(n - 1) // 2, n // 2}
+    kept = []
+    for low, high in sorting_network(n)[::-1].tolist():
+        if low in wanted or high in wanted:
+            wanted |= {low, high}
+            kept.append((low, high))
+    return np.array(kept[::-1], np.int32).reshape(-1, 2)
+
+
 def rejection_code(method: Method, reject: Rejection) -> int:
     """The kernels' number for a combination; `auto` stands for its winsorized part."""
     from astrotui.imaging import clip_kernels as kernels
@@ -173,6 +185,7 @@ def combine_stack(
             tile,
             columns,
             sorting_network(n),
+            median_network(n),
             rejection_code(method, reject),
             np.float32(below),
             np.float32(above),

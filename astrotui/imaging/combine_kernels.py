@@ -13,6 +13,7 @@ from astrotui.imaging.clip_kernels import (
     KERNEL,
     MEDIAN,
     NONE,
+    SCRATCH_ROWS,
     SIGMA,
     WINSORIZED,
     clip_block,
@@ -28,15 +29,11 @@ _HALF = np.float32(0.5)
 
 @KERNEL
 def _average(
-    block: Any, lanes: int, inverse_sigma: Any, weight: Any, edges: Any, median: Any, t: Any, out: Any
+    block: Any, lanes: int, inverse_sigma: Any, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
 ) -> None:
-    """Weighted mean of the samples whose residual lies within `edges`; t[0], t[1] ties to drop first."""
-    drop_low = t[0]
-    drop_high = t[1]
+    """Weighted mean of the samples whose residual lies from `lo` to `hi`."""
     total = t[2]
     weights = t[3]
-    lo = edges[0]
-    hi = edges[1]
     for k in range(lanes):
         total[k] = _ZERO
         weights[k] = _ZERO
@@ -48,100 +45,111 @@ def _average(
             d = row[k] - median[k]
             r = d * scale
             keep = (r >= lo[k]) & (r <= hi[k]) & (row[k] < BIG)
-            tie = keep & (r == lo[k]) & (drop_low[k] > _ZERO)
-            drop_low[k] -= _ONE if tie else _ZERO
-            keep = keep & (not tie)
-            tie = keep & (r == hi[k]) & (drop_high[k] > _ZERO)
-            drop_high[k] -= _ONE if tie else _ZERO
-            keep = keep & (not tie)
-            used = w if keep else _ZERO
-            weights[k] += used
-            total[k] += used * d if keep else _ZERO
+            weights[k] += w if keep else _ZERO
+            total[k] += w * d if keep else _ZERO
     for k in range(lanes):
         out[k] = median[k] + total[k] / weights[k] if weights[k] > _ZERO else np.float32(np.nan)
 
 
 @KERNEL
-def _judge(
-    block: Any,
-    work: Any,
-    lanes: int,
-    net: Any,
-    method: int,
-    low: Any,
-    high: Any,
-    floor: Any,
-    inverse_sigma: Any,
-    first: Any,
-    last: Any,
-    edges: Any,
-    t: Any,
+def _average_by_rank(
+    block: Any, lanes: int, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
 ) -> None:
-    """Turn `work` into sorted residuals and find what is kept of them."""
-    n = block.shape[0]
-    median = t[10]
-    even = True
-    for i in range(1, n):
-        even = even and inverse_sigma[i] == inverse_sigma[0]
-    for i in range(n):
-        copy = work[i]
-        source = copy if even else block[i]  # of equal frames the order is known already
-        scale = inverse_sigma[i]
-        for k in range(lanes):
-            x = source[k]
-            copy[k] = (x - median[k]) * scale if x < BIG else BIG
-    if not even:
-        sort_block(work, net, lanes)
-    if method in (SIGMA, WINSORIZED):
-        clip_block(work, lanes, method == WINSORIZED, low, high, floor, first[0], last[0], edges, t)
-        for k in range(lanes):
-            t[0, k] = _ZERO
-            t[1, k] = _ZERO
-    else:
-        ends_by_rank(work, lanes, method, low, high, first[0], last[0], edges, median)
-        ties(work, lanes, first[0], last[0], first[1], last[1], t)
+    """As `_average`, but of samples equal to an end the first t[0] and t[1] are left out."""
+    for k in range(lanes):
+        drop_low = t[0, k]
+        drop_high = t[1, k]
+        total = _ZERO
+        weights = _ZERO
+        for i in range(block.shape[0]):
+            d = block[i, k] - median[k]
+            if not (d >= lo[k] and d <= hi[k] and block[i, k] < BIG):
+                continue
+            if d == lo[k] and drop_low > _ZERO:
+                drop_low -= _ONE
+            elif d == hi[k] and drop_high > _ZERO:
+                drop_high -= _ONE
+            else:
+                weights += weight[i]
+                total += weight[i] * d
+        out[k] = median[k] + total / weights if weights > _ZERO else np.float32(np.nan)
 
 
 @KERNEL
-def combine_block(
+def _residuals(
+    block: Any, work: Any, lanes: int, inverse_sigma: Any, median: Any, least: Any, most: Any
+) -> None:
+    """Residuals in units of each frame's sigma into `work`, unsorted; their extremes, at least 0, at most 0."""
+    for k in range(lanes):
+        least[k] = _ZERO
+        most[k] = _ZERO
+    for i in range(block.shape[0]):
+        row = block[i]
+        copy = work[i]
+        scale = inverse_sigma[i]
+        for k in range(lanes):
+            known = row[k] < BIG
+            r = (row[k] - median[k]) * scale
+            copy[k] = r if known else BIG
+            r = r if known else _ZERO
+            least[k] = r if r < least[k] else least[k]
+            most[k] = r if r > most[k] else most[k]
+
+
+@KERNEL
+def _clip_queue(
+    queue: Any,
+    queued: Any,
+    count: int,
+    net: Any,
+    winsorize: bool,
+    low: Any,
+    high: Any,
+    floor: Any,
+    first: Any,
+    last: Any,
+    lo: Any,
+    hi: Any,
+    t: Any,
+) -> None:
+    """Sort and clip the pixels of a queue, and tell first, last and ends of their places in the row."""
+    lanes = queue.shape[1]
+    padded = (count + 15) // 16 * 16
+    for i in range(queue.shape[0]):
+        for j in range(count, padded):
+            queue[i, j] = BIG
+    sort_block(queue, net, padded)
+    a = np.empty(lanes, np.int32)
+    b = np.empty(lanes, np.int32)
+    least = np.empty(lanes, np.float32)
+    most = np.empty(lanes, np.float32)
+    for j in range(count):
+        a[j] = first[queued[j]]
+        b[j] = last[queued[j]]
+    clip_block(queue, count, winsorize, low, high, floor, a, b, least, most, t)
+    for j in range(count):
+        x = queued[j]
+        first[x] = a[j]
+        last[x] = b[j]
+        lo[x] = least[j]
+        hi[x] = most[j]
+
+
+@KERNEL
+def _begin_block(
     block: Any,
     work: Any,
     lanes: int,
     net: Any,
+    middle: Any,
     method: int,
-    low: Any,
-    high: Any,
-    floor: Any,
-    inverse_sigma: Any,
-    weight: Any,
-    first: Any,
-    last: Any,
-    edges: Any,
-    t: Any,
-    out: Any,
+    by_floor: bool,
+    samples: Any,
+    median: Any,
+    found: Any,
 ) -> None:
-    """Reject and combine one block.
-
-    Parameters
-    ----------
-    block : float32 (n, LANES), samples by frame; NaN and infinity become BIG
-    work : float32 (n, LANES), scratch
-    lanes : pixels in the block
-    net : int32 (m, 2), comparators that sort n samples
-    method : NONE, SIGMA, ...; MEDIAN combines by the median of all samples
-    low, high : limits of the method
-    floor : least sigma of the clips, in units of 1 / inverse_sigma
-    inverse_sigma : float32 (n,), residuals are multiplied by it before they are judged
-    weight : float32 (n,), positive
-    first, last : int32 (2, LANES): row 0 gets how many samples were rejected low and high, row 1 is scratch and
-        afterwards holds in `first` how many samples there were
-    edges : float32 (2, LANES), scratch
-    t : float32 (SCRATCH_ROWS, LANES), scratch
-    out : float32 (LANES,), NaN without a sample
-    """
+    """Count the samples of a block, sort them into `work`, find their median."""
     n = block.shape[0]
-    median = t[10]
-    found = t[11]
     for k in range(lanes):
         found[k] = _ZERO
     for i in range(n):
@@ -154,33 +162,131 @@ def combine_block(
             found[k] += _ONE if known else _ZERO
             row[k] = x
             copy[k] = x
-    if method != NONE:
-        sort_block(work, net, lanes)
+    complete = True
     for k in range(lanes):
-        m = int(found[k])
-        first[0, k] = 0
-        last[0, k] = m
-        first[1, k] = 0
-        last[1, k] = m
-        edges[0, k] = -BIG
-        edges[1, k] = BIG
-        t[0, k] = _ZERO
-        t[1, k] = _ZERO
-        if method == NONE:  # any sample does as the origin of the sums
+        complete = complete and found[k] == n
+        samples[k] = int(found[k])
+    if method == NONE:
+        for k in range(lanes):  # any sample does as the origin of the sums
             median[k] = block[0, k] if block[0, k] < BIG else _ZERO
-        else:
-            median[k] = _HALF * (work[m // 2, k] + work[(m - 1) // 2, k]) if m > 0 else _ZERO
-    if method == MEDIAN:
-        for k in range(lanes):
-            out[k] = median[k] if found[k] > _ZERO else np.float32(np.nan)
-    else:
-        if method != NONE:
-            _judge(block, work, lanes, net, method, low, high, floor, inverse_sigma, first, last, edges, t)
-        _average(block, lanes, inverse_sigma, weight, edges, median, t, out)
+        return
+    only_middle = complete and (method == MEDIAN or by_floor)
+    sort_block(work, middle if only_middle else net, lanes)
     for k in range(lanes):
-        kept_to = last[0, k]
-        last[0, k] = int(found[k]) - kept_to
-        first[1, k] = int(found[k])
+        m = samples[k]
+        median[k] = _HALF * (work[m // 2, k] + work[(m - 1) // 2, k]) if m > 0 else np.float32(np.nan)
+
+
+@KERNEL
+def combine_row(
+    blocks: Any,
+    columns: int,
+    net: Any,
+    middle: Any,
+    method: int,
+    low: Any,
+    high: Any,
+    floor: Any,
+    inverse_sigma: Any,
+    weight: Any,
+    work: Any,
+    queue: Any,
+    queued: Any,
+    t: Any,
+    ends: Any,
+    first: Any,
+    last: Any,
+    samples: Any,
+    out: Any,
+) -> None:
+    """Reject and combine a row of blocks.
+
+    Parameters
+    ----------
+    blocks : float32 (blocks, n, LANES), samples by frame; NaN and infinity become BIG
+    columns : pixels of the row
+    net, middle : int32 (m, 2), comparators that sort n samples; those that bring the middle ones in place
+    method : NONE, SIGMA, ...; MEDIAN combines by the median of all samples
+    low, high : limits of the method
+    floor : least sigma of the clips, in units of 1 / inverse_sigma; 0 where all inverse_sigma are 1. Where no
+        residual is beyond the floor's limits nothing can go, and only the other pixels are sorted and clipped
+    inverse_sigma : float32 (n,), residuals are multiplied by it before they are judged
+    weight : float32 (n,), positive
+    work, queue : float32 (n, LANES), scratch
+    queued : int32 (LANES,), scratch
+    t : float32 (SCRATCH_ROWS, LANES), scratch
+    ends : float32 (5, columns or more), scratch
+    first, last : int32 (columns,), get the range of ranks that is kept
+    samples : int32 (columns,), gets how many there are
+    out : float32 (columns,), NaN without a sample
+    """
+    wide = blocks.shape[2]
+    by_floor = floor > _ZERO and method in (SIGMA, WINSORIZED)
+    lo = ends[0]
+    hi = ends[1]
+    median = ends[2]
+    least = ends[3]
+    most = ends[4]
+    count = 0
+    for j in range(blocks.shape[0]):
+        block = blocks[j]
+        x0 = j * wide
+        lanes = min(wide, columns - x0)
+        center = median[x0:]
+        _begin_block(block, work, lanes, net, middle, method, by_floor, samples[x0:], center, t[11])
+        for k in range(x0, x0 + lanes):
+            first[k] = 0
+            last[k] = samples[k]
+            lo[k] = -BIG
+            hi[k] = BIG
+        if by_floor:
+            _residuals(block, work, lanes, inverse_sigma, center, least, most)
+            for k in range(lanes):
+                if least[k] < -low * floor or most[k] > high * floor:
+                    for i in range(block.shape[0]):
+                        queue[i, count] = work[i, k]
+                    queued[count] = x0 + k
+                    count += 1
+                    if count == wide:
+                        _clip_queue(
+                            queue,
+                            queued,
+                            count,
+                            net,
+                            method == WINSORIZED,
+                            low,
+                            high,
+                            floor,
+                            first,
+                            last,
+                            lo,
+                            hi,
+                            t,
+                        )
+                        count = 0
+        elif method == MEDIAN:
+            for k in range(lanes):
+                out[x0 + k] = center[k]
+        elif method != NONE:
+            for i in range(block.shape[0]):
+                copy = work[i]
+                for k in range(lanes):
+                    copy[k] = copy[k] - center[k] if copy[k] < BIG else BIG
+            a = first[x0:]
+            b = last[x0:]
+            if method in (SIGMA, WINSORIZED):
+                clip_block(work, lanes, method == WINSORIZED, low, high, floor, a, b, lo[x0:], hi[x0:], t)
+            else:
+                ends_by_rank(work, lanes, method, low, high, a, b, lo[x0:], hi[x0:], center)
+                ties(work, lanes, a, b, samples[x0:], t)
+                _average_by_rank(block, lanes, weight, lo[x0:], hi[x0:], center, t, out[x0:])
+    if count > 0:
+        _clip_queue(queue, queued, count, net, method == WINSORIZED, low, high, floor, first, last, lo, hi, t)
+    if method in (NONE, SIGMA, WINSORIZED):
+        for j in range(blocks.shape[0]):
+            x0 = j * wide
+            lanes = min(wide, columns - x0)
+            _average(blocks[j], lanes, inverse_sigma, weight, lo[x0:], hi[x0:], median[x0:], t, out[x0:])
 
 
 @KERNEL
@@ -188,6 +294,7 @@ def combine_tile(
     tile: Any,
     columns: int,
     net: Any,
+    middle: Any,
     method: int,
     low: Any,
     high: Any,
@@ -205,6 +312,7 @@ def combine_tile(
     ----------
     tile : float32 (planes, rows, ceil(columns / LANES), n, LANES), samples block by block; changed
     columns : width of the tile in pixels
+    net, middle, method, low, high, floor : see `combine_row`
     inverse_sigma : float32 (planes, n)
     weight : float32 (n,)
     value : float32 (planes, rows, columns), gets the combination
@@ -213,38 +321,40 @@ def combine_tile(
     n = tile.shape[3]
     lanes = tile.shape[4]
     work = np.empty((n, lanes), np.float32)
-    scratch = np.empty((12, lanes), np.float32)
-    edges = np.empty((2, lanes), np.float32)
-    first = np.empty((2, lanes), np.int32)
-    last = np.empty((2, lanes), np.int32)
-    out = np.empty(lanes, np.float32)
+    queue = np.empty((n, lanes), np.float32)
+    queued = np.empty(lanes, np.int32)
+    scratch = np.empty((SCRATCH_ROWS, lanes), np.float32)
+    ends = np.empty((5, max(columns, lanes)), np.float32)
+    first = np.empty(columns, np.int32)
+    last = np.empty(columns, np.int32)
+    samples = np.empty(columns, np.int32)
     for plane in range(tile.shape[0]):
         for y in range(tile.shape[1]):
-            for j in range(tile.shape[2]):
-                x0 = j * lanes
-                width = min(lanes, columns - x0)
-                combine_block(
-                    tile[plane, y, j],
-                    work,
-                    width,
-                    net,
-                    method,
-                    low,
-                    high,
-                    floor,
-                    inverse_sigma[plane],
-                    weight,
-                    first,
-                    last,
-                    edges,
-                    scratch,
-                    out,
-                )
-                for k in range(width):
-                    value[plane, y, x0 + k] = out[k]
-                    low_rejected[plane, y, x0 + k] = np.uint16(first[0, k])
-                    high_rejected[plane, y, x0 + k] = np.uint16(last[0, k])
-                    found[plane, y, x0 + k] = np.uint16(first[1, k])
+            combine_row(
+                tile[plane, y],
+                columns,
+                net,
+                middle,
+                method,
+                low,
+                high,
+                floor,
+                inverse_sigma[plane],
+                weight,
+                work,
+                queue,
+                queued,
+                scratch,
+                ends,
+                first,
+                last,
+                samples,
+                value[plane, y],
+            )
+            for x in range(columns):
+                low_rejected[plane, y, x] = np.uint16(first[x])
+                high_rejected[plane, y, x] = np.uint16(samples[x] - last[x])
+                found[plane, y, x] = np.uint16(samples[x])
 
 
 @KERNEL

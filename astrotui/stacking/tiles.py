@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from astrotui.imaging.combine import (
     KNOWN_NOISE_BELOW,
     KNOWN_NOISE_KAPPA,
+    median_network,
     rejection_code,
     sorting_network,
 )
@@ -358,6 +359,7 @@ class TileWorker:
                 tile,
                 columns,
                 sorting_network(len(present)),
+                median_network(len(present)),
                 rule.method,
                 np.float32(rule.low),
                 np.float32(rule.high),
