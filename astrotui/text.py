@@ -15,11 +15,13 @@ def clean(value: object, limit: int = 200) -> str:
     harmless text.
     """
     raw = str(value)[: 4 * limit]  # bound the work before looking at each character
-    kept = "".join(
-        " " if ch in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(ch) == "Cs" else ch
-        for ch in raw
-        if ch in "\t\r\n" or unicodedata.category(ch) not in _UNSAFE_CATEGORIES - {"Cs"}
-    )
+    kept = raw
+    if not (raw.isascii() and raw.isprintable()):  # as nearly all text of headers is
+        kept = "".join(
+            " " if ch in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(ch) == "Cs" else ch
+            for ch in raw
+            if ch in "\t\r\n" or unicodedata.category(ch) not in _UNSAFE_CATEGORIES - {"Cs"}
+        )
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

@@ -41,10 +41,14 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanNote:
-    """Something in the tree that is not read, and why; both are safe to show."""
+    """Something in the tree that is not read, and why; both are safe to show.
+
+    `unseen` is the path below the root, as it is, of what could not be looked at: frames may be there.
+    """
 
     relative: str
     reason: str
+    unseen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def scan(root: Path) -> Iterator[FoundFile | ScanNote]:
             yield ScanNote("", "not a folder")
             return
     except OSError as error:
-        yield ScanNote("", f"cannot be read: {error.strerror or error}")
+        yield ScanNote("", f"cannot be read: {error.strerror or error}", "")
         return
     seen.add((status.st_dev, status.st_ino))
     folders = [_Folder(os.fspath(root), "")]
@@ -105,7 +109,8 @@ def _read_folder(
         with os.scandir(folder.path) as listing:
             entries = sorted(listing, key=_by_name)
     except OSError as error:
-        yield _note(folder.relative.rstrip("/"), f"folder cannot be read: {error.strerror or error}")
+        relative = folder.relative.rstrip("/")
+        yield _note(relative, f"folder cannot be read: {error.strerror or error}", relative)
         return
     parent = Path(folder.path)
     for entry in entries:
@@ -133,8 +138,11 @@ def _read_folder(
                 continue
             status = entry.stat()
         except OSError as error:
-            reason = "a broken link" if entry.is_symlink() else f"cannot be read: {error.strerror or error}"
-            yield _note(folder.relative + name, reason)
+            relative = folder.relative + name
+            if entry.is_symlink():
+                yield _note(relative, "a broken link")
+            else:
+                yield _note(relative, f"cannot be read: {error.strerror or error}", relative)
             continue
         if not stat.S_ISREG(status.st_mode):
             kind = next((word for test, word in _KINDS if test(status.st_mode)), "no file")
@@ -155,7 +163,7 @@ def _enter(
     try:
         status = os.stat(folder.path) if entry is None else entry.stat()  # noqa: PTH116
     except OSError as error:
-        return _note(name, f"folder cannot be read: {error.strerror or error}")
+        return _note(name, f"folder cannot be read: {error.strerror or error}", name)
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
         return _note(name, "a link to a folder that is read already")
@@ -163,8 +171,8 @@ def _enter(
     return None
 
 
-def _note(relative: str, reason: str) -> ScanNote:
-    return ScanNote(clean(relative), clean(reason))
+def _note(relative: str, reason: str, unseen: str | None = None) -> ScanNote:
+    return ScanNote(clean(relative), clean(reason), unseen)
 
 
 def _is_utf8(name: str) -> bool:

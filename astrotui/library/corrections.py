@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session as DbSession
 
@@ -13,10 +13,12 @@ from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Correction, Frame
 from astrotui.errors import UsageError
 from astrotui.frames.model import FrameType
-from astrotui.library.grouping import drop_empty, regroup
+from astrotui.library.duplicates import refresh_duplicates
+from astrotui.library.grouping import directly_in, drop_empty, regroup
 from astrotui.text import clean
 
 FIELDS = ("type", "target", "filter", "pattern")
+_CHUNK = 500
 _PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
 
@@ -29,16 +31,18 @@ class Corrections:
 
     @classmethod
     def load(cls, db: DbSession, root_id: int) -> "Corrections":
-        """Those stored for `root_id`."""
+        """Those of the folders of `root_id`, and of contents wherever they lie; those of `root_id` win."""
         by_folder: dict[str, dict[str, str]] = {}
         by_content: dict[str, dict[str, str]] = {}
-        for row in db.scalars(select(Correction).where(Correction.root_id == root_id)):
-            table = (
-                by_content.setdefault(row.content_id, {})
-                if row.content_id
-                else by_folder.setdefault(row.folder, {})
-            )
-            table[row.field] = row.value
+        columns = (Correction.folder, Correction.content_id, Correction.field, Correction.value)
+        rows = db.execute(
+            select(*columns)
+            .where(or_(Correction.root_id == root_id, Correction.content_id != ""))
+            .order_by(Correction.root_id == root_id)
+        )
+        for folder, content, field, value in rows:
+            table = by_content.setdefault(content, {}) if content else by_folder.setdefault(folder, {})
+            table[field] = value
         return cls(by_folder, by_content)
 
     def apply(self, values: MutableMapping[str, Any], folder: str) -> None:
@@ -79,34 +83,47 @@ def check_correction(field: str, value: str) -> str:
 
 
 def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str]) -> int:
-    """Correct `fields` of these frames, now and at every later indexing; returns the number of frames."""
+    """Correct `fields` of these frames, now and at every later indexing; returns the number of frames.
+
+    Where these are all frames of a folder, frames that come into the folder later are corrected likewise.
+    """
     checked = {field: check_correction(field, value) for field, value in fields.items()}
-    now = datetime.now(UTC)
+    columns = {
+        column: new for field, value in checked.items() for column, new in _columns(field, value).items()
+    }
+    folders: dict[tuple[int, str], int] = {}
+    count = 0
     with catalog.write() as db:
-        frames = list(db.scalars(select(Frame).where(Frame.id.in_(frame_ids))))
-        for frame in frames:
-            for field, value in checked.items():
-                if frame.content_id:
-                    statement = insert(Correction).values(
-                        root_id=frame.root_id,
-                        folder="",
-                        content_id=frame.content_id,
-                        field=field,
-                        value=value,
-                        made=now,
-                    )
-                    db.execute(
-                        statement.on_conflict_do_update(
-                            index_elements=["root_id", "folder", "content_id", "field"],
-                            set_={"value": value, "made": now},
-                        )
-                    )
-                for column, new in _columns(field, value).items():
-                    setattr(frame, column, new)
-        folders = {(frame.root_id, frame.path.rpartition("/")[0]) for frame in frames}
-        db.flush()
-        for root_id, folder in folders:
-            regroup(db, root_id, folder)
+        for start in range(0, len(frame_ids), _CHUNK):
+            chunk = Frame.id.in_(frame_ids[start : start + _CHUNK])
+            rows = db.execute(select(Frame.root_id, Frame.path, Frame.content_id).where(chunk)).all()
+            for root_id, path, content in rows:
+                folder = root_id, path.rpartition("/")[0]
+                folders[folder] = folders.get(folder, 0) + 1
+                if content:
+                    _remember(db, root_id, "", content, checked)
+            db.execute(update(Frame).where(chunk).values(columns))
+            count += len(rows)
+        for (root_id, name), corrected in folders.items():
+            here = (Frame.root_id == root_id, Frame.quarantine.is_(None), *directly_in(name))
+            if db.scalar(select(func.count()).select_from(Frame).where(*here)) == corrected:
+                _remember(db, root_id, name, "", checked)
+            regroup(db, root_id, name)
         for root_id in {root_id for root_id, _ in folders}:
             drop_empty(db, root_id)
-    return len(frames)
+        refresh_duplicates(db)
+    return count
+
+
+def _remember(db: DbSession, root_id: int, folder: str, content: str, checked: Mapping[str, str]) -> None:
+    now = datetime.now(UTC)
+    for field, value in checked.items():
+        statement = insert(Correction).values(
+            root_id=root_id, folder=folder, content_id=content, field=field, value=value, made=now
+        )
+        db.execute(
+            statement.on_conflict_do_update(
+                index_elements=["root_id", "folder", "content_id", "field"],
+                set_={"value": value, "made": now},
+            )
+        )

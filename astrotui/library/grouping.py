@@ -2,29 +2,100 @@
 
 import hashlib
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session as DbSession
 
-from astrotui.catalog.models import CalibrationSet, Frame, Session
+from astrotui.catalog.models import CalibrationSet, Frame, Pin, Session
+from astrotui.library.duplicates import is_duplicate_warning
+
+_M = TypeVar("_M")
 
 # Raw calibration frames whose temperatures lie apart by more than this are different sets; a set never spans
 # more than the width, so that a sensor that drifts all night gives several.
 TEMPERATURE_GAP_C = 1.5
 TEMPERATURE_WIDTH_C = 4.0
 _KINDS = ("dark", "bias", "flat", "dark-flat")
+_DONE = {"B": "bias", "D": "dark", "F": "flat"}
+
+# What a session and a set have of their frames: the value that most of them have.
+_SHARED = (
+    "device camera exposure_s gain offset readout_mode binning filter width height cfa cfa_phase full_scale_adu "
+    "focal_mm rotator_deg roi_x roi_y"
+).split()
+_OF_SESSION = (*_SHARED, "target", "night", "pixel_um", "ra_deg", "dec_deg")
+_FRAMES: Any = Frame.__table__
+
+
+class Member(NamedTuple):
+    """What grouping looks at of a frame: columns of `Frame`."""
+
+    id: int
+    path: str
+    session_id: int | None
+    set_id: int | None
+    frame_type: str | None
+    is_master: bool
+    stack_count: int | None
+    temperature_c: float | None
+    date_obs: datetime | None
+    calstat: str
+    warnings: list[str]
+    device: str | None
+    camera: str | None
+    exposure_s: float | None
+    gain: float | None
+    offset: float | None
+    readout_mode: str | None
+    binning: str | None
+    filter: str | None
+    width: int
+    height: int
+    cfa: str | None
+    cfa_phase: str | None
+    full_scale_adu: float | None
+    focal_mm: float | None
+    rotator_deg: float | None
+    roi_x: int | None
+    roi_y: int | None
+    target: str | None
+    night: date | None
+    pixel_um: float | None
+    ra_deg: float | None
+    dec_deg: float | None
+
+
+_READ = Member._fields
 
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Sessions and calibration sets that were made or changed."""
+    """Sessions and calibration sets of a folder."""
 
     sessions: int
     sets: int
+
+
+def directly_in(folder: str) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the frames directly in `folder`, answered by the index of paths."""
+    if not folder:
+        return (func.instr(Frame.path, "/") == 0,)
+    start = len(folder) + 2  # of the name, as SQL counts
+    return (
+        Frame.path > f"{folder}/",
+        Frame.path < f"{folder}0",  # 0 follows / in ASCII
+        func.instr(func.substr(Frame.path, start), "/") == 0,
+    )
+
+
+def inside(folder: str) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the frames anywhere in `folder`."""
+    return (Frame.path > f"{folder}/", Frame.path < f"{folder}0") if folder else ()
 
 
 def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
@@ -33,51 +104,73 @@ def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
     A session keeps its row, and with it notes and pins, when its key changes or its folder was renamed. Rows
     that are left without frames stay until `drop_empty`, so that another folder can still claim them.
     """
-    prefix = f"{folder}/" if folder else ""
-    rows = db.scalars(
-        select(Frame).where(
-            Frame.root_id == root_id,
-            Frame.path.startswith(prefix, autoescape=True) if prefix else Frame.path.not_like("%/%"),
+    db.flush()
+    connection = db.connection()
+    rows = connection.execute(
+        select(*(_FRAMES.c[name] for name in _READ)).where(
+            Frame.root_id == root_id, *directly_in(folder), Frame.width > 0, Frame.height > 0
         )
     )
-    frames = [f for f in rows if "/" not in f.path[len(prefix) :] and f.width and f.height]
-    sessions: dict[str, list[Frame]] = defaultdict(list)
-    sets: dict[str, list[Frame]] = defaultdict(list)
-    raw: dict[str, list[Frame]] = defaultdict(list)
+    frames = [Member._make(row) for row in rows]
+    session_ids, set_ids, counts = _group(connection, root_id, folder, frames)
+    changes = [
+        (session_ids.get(f.id), set_ids.get(f.id), f.id)
+        for f in frames
+        if f.session_id != session_ids.get(f.id) or f.set_id != set_ids.get(f.id)
+    ]
+    if changes:
+        connection.exec_driver_sql("UPDATE frames SET session_id = ?, set_id = ? WHERE id = ?", changes)
+    db.expire_all()
+    return counts
+
+
+def group_new(db: DbSession, root_id: int, folder: str, frames: Sequence[dict[str, Any]]) -> GroupCounts:
+    """Give the rows to be of a folder that is new to the catalogue their sessions and sets.
+
+    Sets `session_id` and `set_id` of each of `frames`, which hold columns of `Frame`: half the work of grouping
+    them once they are stored.
+    """
+    members = [
+        Member._make([place, *(frame.get(name) for name in _READ[1:])])
+        for place, frame in enumerate(frames)
+        if frame.get("width") and frame.get("height")
+    ]
+    session_ids, set_ids, counts = _group(db.connection(), root_id, folder, members)
+    for place, frame in enumerate(frames):
+        frame["session_id"], frame["set_id"] = session_ids.get(place), set_ids.get(place)
+    return counts
+
+
+def is_new(db: DbSession, root_id: int, folder: str) -> bool:
+    """Whether the catalogue knows no frame directly in a folder."""
+    known = select(exists().where(Frame.root_id == root_id, *directly_in(folder)))
+    return db.connection().scalar(known) is not True
+
+
+def _group(
+    connection: Connection, root_id: int, folder: str, frames: Sequence[Member]
+) -> tuple[dict[int, int], dict[int, int], GroupCounts]:
+    """Write the sessions and sets of a folder's frames; returns the session and the set of each by its id."""
+    sessions: dict[tuple[Any, ...], list[Member]] = defaultdict(list)
+    sets: dict[str, list[Member]] = defaultdict(list)
+    raw: dict[tuple[Any, ...], list[Member]] = defaultdict(list)
     for frame in frames:
         if frame.frame_type == "light":
-            sessions[_session_key(folder, frame)].append(frame)
+            sessions[_session_settings(frame)].append(frame)
         elif frame.frame_type in _KINDS:
             if frame.is_master:
                 sets[_digest(folder, "master", frame.path)].append(frame)
             else:
-                raw[_set_key(folder, frame)].append(frame)
-    for key, members in raw.items():
+                raw[_set_settings(frame)].append(frame)
+    for settings, members in raw.items():
         for cluster in temperature_clusters(members, lambda f: f.temperature_c):
             center = _median(f.temperature_c for f in cluster)
-            sets[_digest(key, None if center is None else round(center / TEMPERATURE_WIDTH_C))].extend(
-                cluster
-            )
-    was_session = {f.id: f.session_id for f in frames}
-    was_set = {f.id: f.set_id for f in frames}
-    for frame in frames:
-        frame.session_id = frame.set_id = None
-    session_rows = _Rows(db, Session, root_id, folder, sessions, was_session)
-    for key, members in sessions.items():
-        session = session_rows.of(key)
-        _fill_session(session, folder, members)
-        db.flush()
-        for frame in members:
-            frame.session_id = session.id
-    set_rows = _Rows(db, CalibrationSet, root_id, folder, sets, was_set)
-    for key, members in sets.items():
-        held = set_rows.of(key)
-        _fill_set(held, folder, members)
-        db.flush()
-        for frame in members:
-            frame.set_id = held.id
-    db.flush()
-    return GroupCounts(len(sessions), len(sets))
+            key = _digest(folder, *settings)
+            sets[_digest(key, None if center is None else round(center))].extend(cluster)
+    by_key = {_digest(folder, *settings): members for settings, members in sessions.items()}
+    session_ids = _Rows(connection, Session, root_id, folder, by_key).write(_session_values)
+    set_ids = _Rows(connection, CalibrationSet, root_id, folder, sets).write(_set_values)
+    return session_ids, set_ids, GroupCounts(len(sessions), len(sets))
 
 
 class _Rows:
@@ -85,86 +178,113 @@ class _Rows:
 
     def __init__(
         self,
-        db: DbSession,
+        connection: Connection,
         model: Any,
         root_id: int,
         folder: str,
-        groups: Mapping[str, Sequence[Frame]],
-        was: Mapping[int, int | None],
+        groups: Mapping[str, Sequence[Member]],
     ) -> None:
-        self.db, self.model, self.root_id = db, model, root_id
-        here = db.scalars(select(model).where(model.root_id == root_id, model.folder == folder))
-        rows = {row.key: row for row in here}
-        self.rows = {key: row for key, row in rows.items() if key in groups}
-        taken = {row.id for row in self.rows.values()}
-        for key in sorted(groups.keys() - rows.keys(), key=lambda k: (-len(groups[k]), k)):
-            before = _most_common(was[f.id] for f in groups[key])
-            row = db.get(model, before) if before is not None and before not in taken else None
-            if row is not None and row.root_id == root_id and not self._holds_others(row, folder):
-                row.key = key
-                self.rows[key] = row
-                taken.add(row.id)
+        self.connection, self.table, self.root_id, self.folder = connection, model.__table__, root_id, folder
+        self.column = "session_id" if model is Session else "set_id"
+        self.groups = groups
+        table = self.table
+        here = connection.execute(
+            select(table.c.id, table.c.key, table.c.warnings).where(
+                table.c.root_id == root_id, table.c.folder == folder
+            )
+        ).all()
+        known = {row.key: row.id for row in here}
+        self.told = {row.id: [w for w in row.warnings if is_duplicate_warning(w)] for row in here}
+        self.ids = {key: known[key] for key in groups if key in known}
+        taken = set(self.ids.values())
+        # Larger groups choose first.
+        for key in sorted(groups.keys() - known.keys(), key=lambda k: (-len(groups[k]), k)):
+            before = _most_common([getattr(f, self.column) for f in groups[key]])
+            if before is not None and before not in taken and self._free(before):
+                self.ids[key] = before
+                taken.add(before)
 
-    def _holds_others(self, row: Any, folder: str) -> bool:
-        """Whether frames of another folder are still in it."""
-        column = Frame.session_id if self.model is Session else Frame.set_id
-        return row.folder != folder and self.db.scalar(select(exists().where(column == row.id))) is True
+    def _free(self, row_id: int) -> bool:
+        """Whether a row is this folder's to take: no frame of it is still present in another folder."""
+        table = self.table
+        row = self.connection.execute(
+            select(table.c.root_id, table.c.folder).where(table.c.id == row_id)
+        ).first()
+        if row is None:
+            return False
+        if (row.root_id, row.folder) == (self.root_id, self.folder):
+            return True
+        here = and_(Frame.root_id == self.root_id, *directly_in(self.folder))
+        others = select(exists().where(_FRAMES.c[self.column] == row_id, ~Frame.missing, ~here))
+        return self.connection.scalar(others) is not True
 
-    def of(self, key: str) -> Any:
-        """The row of `key`, new if there is none."""
-        if key not in self.rows:
-            self.rows[key] = self.model(root_id=self.root_id, key=key)
-            self.db.add(self.rows[key])
-        return self.rows[key]
+    def write(self, values: Callable[[Sequence[Member]], dict[str, Any]]) -> dict[int, int]:
+        """Write the rows of all groups; returns the row of each frame."""
+        found: dict[int, int] = {}
+        for key, members in self.groups.items():
+            row = {"root_id": self.root_id, "key": key, "folder": self.folder, **values(members)}
+            row_id = self.ids.get(key)
+            if row_id is not None:
+                row["warnings"] += self.told.get(row_id, [])
+                self.connection.execute(update(self.table).where(self.table.c.id == row_id).values(row))
+            else:
+                new = {"note": "", "tags": []} if self.column == "session_id" else {}
+                made = self.connection.execute(insert(self.table).values({**row, **new}))
+                (row_id,) = made.inserted_primary_key or (0,)
+            found.update((f.id, row_id) for f in members)
+        return found
 
 
 def drop_empty(db: DbSession, root_id: int) -> None:
-    """Remove sessions and sets of a root that hold no frame any more."""
-    for model, column in ((Session, Frame.session_id), (CalibrationSet, Frame.set_id)):
-        used = exists().where(column == model.id)
-        db.execute(delete(model).where(model.root_id == root_id, ~used))
+    """Remove sessions and sets of a root that hold no frame any more.
+
+    A session that a person wrote on or pinned something for stays, unseen: its frames may come back.
+    """
+    plain = (Session.note == "", Session.rating.is_(None), Session.tags == [])
+    pinned = exists().where(Pin.session_id == Session.id)
+    used = exists().where(Frame.session_id == Session.id)
+    db.execute(delete(Session).where(Session.root_id == root_id, ~used, *plain, ~pinned))
+    used = exists().where(Frame.set_id == CalibrationSet.id)
+    db.execute(delete(CalibrationSet).where(CalibrationSet.root_id == root_id, ~used))
 
 
-def temperature_clusters(
-    members: Sequence[Frame], temperature: Callable[[Frame], float | None]
-) -> list[list[Frame]]:
+def temperature_clusters(members: Sequence[_M], temperature: Callable[[_M], float | None]) -> list[list[_M]]:
     """Members of one set of settings, apart by temperature; those without one stay together."""
-    known = sorted((m for m in members if temperature(m) is not None), key=lambda m: (temperature(m), m.path))
+    known = [(t, i, m) for i, m in enumerate(members) if (t := temperature(m)) is not None]
     unknown = [m for m in members if temperature(m) is None]
-    clusters: list[list[Frame]] = [unknown] if unknown else []
-    current: list[Frame] = []
-    for member in known:
-        now = temperature(member) or 0.0
+    clusters: list[list[_M]] = [unknown] if unknown else []
+    current: list[tuple[float, _M]] = []
+    for now, _, member in sorted(known, key=lambda item: item[:2]):
         if current and (
-            now - (temperature(current[-1]) or 0.0) > TEMPERATURE_GAP_C
-            or now - (temperature(current[0]) or 0.0) > TEMPERATURE_WIDTH_C
+            now - current[-1][0] > TEMPERATURE_GAP_C or now - current[0][0] > TEMPERATURE_WIDTH_C
         ):
-            clusters.append(current)
+            clusters.append([m for _, m in current])
             current = []
-        current.append(member)
-    return [*clusters, current] if current else clusters
+        current.append((now, member))
+    return [*clusters, [m for _, m in current]] if current else clusters
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.sha1("\0".join(map(str, parts)).encode()).hexdigest()
+    return hashlib.sha1("\0".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "?" if value is None else f"{value:.{digits}g}"  # 1/400 and 0.00249999 are one exposure
 
 
-def _session_key(folder: str, frame: Frame) -> str:
-    return _digest(
-        folder, frame.target, frame.night, frame.camera, frame.width, frame.height, frame.cfa_phase, _number(frame.exposure_s),
+def _session_settings(frame: Member) -> tuple[Any, ...]:
+    """What frames of one folder must share to be one session."""
+    return (
+        frame.target, frame.night, frame.camera, frame.width, frame.height, frame.cfa_phase, _number(frame.exposure_s),
         _number(frame.gain), frame.binning, frame.filter,
     )  # fmt: skip
 
 
-def _set_key(folder: str, frame: Frame) -> str:
+def _set_settings(frame: Member) -> tuple[Any, ...]:
     # Dust moves between nights, so flats of two nights are two sets; only flats depend on the filter.
     of_flats = (frame.filter, frame.night) if frame.frame_type == "flat" else ()
-    return _digest(
-        folder, frame.frame_type, frame.camera, frame.width, frame.height, frame.cfa_phase, _number(frame.exposure_s),
+    return (
+        frame.frame_type, frame.camera, frame.width, frame.height, frame.cfa_phase, _number(frame.exposure_s),
         _number(frame.gain), _number(frame.offset), frame.readout_mode, frame.binning, *of_flats,
     )  # fmt: skip
 
@@ -175,47 +295,61 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def _most_common(values: Iterable[Any]) -> Any:
-    known = [v for v in values if v is not None]
-    return statistics.mode(known) if known else None
+    """The value that most have, the first of several such; None only when nothing is known."""
+    known = Counter(values)
+    known.pop(None, None)
+    return max(known, key=known.__getitem__, default=None)
 
 
-_SHARED = (
-    "device camera exposure_s gain offset readout_mode binning filter width height cfa cfa_phase full_scale_adu "
-    "focal_mm rotator_deg roi_x roi_y"
-).split()
+def _columns(members: Sequence[Member]) -> dict[str, tuple[Any, ...]]:
+    return dict(zip(_READ, zip(*members, strict=True), strict=True))
 
 
-def _fill_session(row: Session, folder: str, members: Sequence[Frame]) -> None:
-    row.folder = folder
-    for name in (*_SHARED, "target", "night", "pixel_um", "ra_deg", "dec_deg"):
-        setattr(row, name, _most_common(getattr(f, name) for f in members))
-    temperatures = [f.temperature_c for f in members if f.temperature_c is not None]
-    row.temperature_c = _median(temperatures)
-    row.temperature_min_c = min(temperatures, default=None)
-    row.temperature_max_c = max(temperatures, default=None)
-    dates = [f.date_obs for f in members if f.date_obs is not None]
-    row.first_date, row.last_date = min(dates, default=None), max(dates, default=None)
-    row.warnings = shared_warnings(members)
+def _session_values(members: Sequence[Member]) -> dict[str, Any]:
+    columns = _columns(members)
+    temperatures = [t for t in columns["temperature_c"] if t is not None]
+    dates = [d for d in columns["date_obs"] if d is not None]
+    return {
+        **{name: _most_common(columns[name]) for name in _OF_SESSION},
+        "temperature_c": _median(temperatures),
+        "temperature_min_c": min(temperatures, default=None),
+        "temperature_max_c": max(temperatures, default=None),
+        "first_date": min(dates, default=None),
+        "last_date": max(dates, default=None),
+        "warnings": [*shared_warnings(columns["warnings"]), *_calibrated(columns["calstat"])],
+    }
 
 
-def _fill_set(row: CalibrationSet, folder: str, members: Sequence[Frame]) -> None:
-    row.folder = folder
-    row.kind = str(members[0].frame_type)
-    row.is_master = members[0].is_master
-    row.depth = members[0].stack_count if members[0].is_master else None
-    for name in _SHARED:
-        setattr(row, name, _most_common(getattr(f, name) for f in members))
-    row.temperature_c = _median(f.temperature_c for f in members)
-    row.calstat = members[0].calstat
-    row.date = min((f.date_obs for f in members if f.date_obs is not None), default=None)
-    row.warnings = shared_warnings(members)
+def _set_values(members: Sequence[Member]) -> dict[str, Any]:
+    columns = _columns(members)
+    first = members[0]
+    return {
+        **{name: _most_common(columns[name]) for name in _SHARED},
+        "kind": first.frame_type,
+        "is_master": first.is_master,
+        "depth": first.stack_count if first.is_master else None,
+        "temperature_c": _median(columns["temperature_c"]),
+        "calstat": first.calstat,
+        "date": min((d for d in columns["date_obs"] if d is not None), default=None),
+        "warnings": shared_warnings(columns["warnings"]),
+    }
 
 
-def shared_warnings(members: Sequence[Frame], limit: int = 20) -> list[str]:
-    """Each warning once, with the number of frames that carry it when not all do."""
-    counts: dict[str, int] = defaultdict(int)
-    for frame in members:
-        for warning in frame.warnings:
-            counts[warning] += 1
-    ordered = sorted(counts.items(), key=lambda item: -item[1])[:limit]
-    return [w if n == len(members) else f"{w} ({n} of {len(members)} frames)" for w, n in ordered]
+def shared_warnings(warnings: Sequence[Sequence[str]], limit: int = 20) -> list[str]:
+    """Each warning of a group's frames once, with the number of frames that carry it when not all do."""
+    counts = Counter(text for own in warnings for text in own)
+    return [
+        text if n == len(warnings) else f"{text} ({n:,} of {len(warnings):,} frames)"
+        for text, n in counts.most_common(limit)
+    ]
+
+
+def _calibrated(calstat: Sequence[str]) -> list[str]:
+    """What was already done to lights: it is not done twice."""
+    texts = [
+        [f"already calibrated: {', '.join(_DONE[letter] for letter in done if letter in _DONE)}"]
+        if done
+        else []
+        for done in calstat
+    ]
+    return shared_warnings(texts)

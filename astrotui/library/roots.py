@@ -1,7 +1,7 @@
 """Library roots: adding one, recognising one that was mounted elsewhere, and folders inside or around known ones."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -36,7 +36,7 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
     """The root for a folder that a person named; it is added when it is new.
 
     A folder inside a known root is that root's part. A folder around known roots takes them in. A tree
-    whose known files stand here, while the old place is gone, is the old root at a new place.
+    whose known files stand here, while the old place is gone or empty, is the old root at a new place.
 
     Raises
     ------
@@ -44,18 +44,19 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
         `given` is not a folder that can be read.
     """
     folder = _check(given)
-    with catalog.write(durable=True) as db:
+    with catalog.read() as db:
         roots = list(db.scalars(select(Root)))
-        for root in roots:
-            path = Path(root.path)
-            if folder == path:
-                return RootPlace(root.id, path)
-            if path in folder.parents and path.is_dir():
-                return RootPlace(root.id, path, folder.relative_to(path).as_posix())
-        for root in roots:
-            if not Path(root.path).is_dir() and _holds(db, root, folder):
-                root.path = str(folder)
-                return RootPlace(root.id, folder)
+        place = _known_place(roots, folder)
+        moved = None if place is not None else _remounted(db, roots, folder)
+    if place is not None:
+        return place
+    with catalog.write(durable=True) as db:
+        if moved is not None:
+            db.execute(update(Root).where(Root.id == moved[0]).values(path=str(moved[1])))
+        roots = list(db.scalars(select(Root)))
+        place = _known_place(roots, folder)  # another indexer may have added it meanwhile
+        if place is not None:
+            return place
         new = Root(path=str(folder), identity=None, added=datetime.now(UTC), scanned=None)
         db.add(new)
         db.flush()
@@ -65,11 +66,44 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
         return RootPlace(new.id, folder)
 
 
+def _known_place(roots: Sequence[Root], folder: Path) -> RootPlace | None:
+    for root in roots:
+        path = Path(root.path)
+        if folder == path:
+            return RootPlace(root.id, path)
+        if path in folder.parents and path.is_dir():
+            return RootPlace(root.id, path, folder.relative_to(path).as_posix())
+    return None
+
+
+def _remounted(db: DbSession, roots: Sequence[Root], folder: Path) -> tuple[int, Path] | None:
+    """A root whose files are here now, and where it begins: at `folder`, in it or around it."""
+    for root in roots:
+        old = Path(root.path)
+        if old.is_dir() and not is_empty(old):
+            continue
+        tail = old.parts[1:]
+        places = [folder, *(folder.joinpath(*tail[i:]) for i in range(1, len(tail))), *folder.parents]
+        for place in places:
+            if place.is_dir() and _holds(db, root, place):
+                return root.id, place
+    return None
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether there is nothing in a folder but hidden names, as where a disk is not mounted."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False
+
+
 def _check(given: Path) -> Path:
     name = clean(given, 400)
     try:
         folder = given.expanduser().resolve(strict=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a NUL in the name
         raise AstrotuiError(f"{name}: no such folder") from None
     except (OSError, RuntimeError) as error:
         raise AstrotuiError(f"{name}: cannot be read: {error}") from error
@@ -85,8 +119,12 @@ def _check(given: Path) -> Path:
 
 
 def _holds(db: DbSession, root: Root, folder: Path) -> bool:
+    # By content, which is as good as at random: a folder that was removed meanwhile does not hide the rest.
     sample = db.execute(
-        select(Frame.path, Frame.size).where(Frame.root_id == root.id).order_by(Frame.path).limit(_SAMPLE)
+        select(Frame.path, Frame.size)
+        .where(Frame.root_id == root.id, ~Frame.missing)
+        .order_by(Frame.content_id)
+        .limit(_SAMPLE)
     ).all()
     return bool(sample) and sum(_same(folder / path, size) for path, size in sample) >= _ENOUGH * len(sample)
 
@@ -105,10 +143,33 @@ def _take_in(db: DbSession, outer: Root, inner: Root, prefix: str) -> None:
         .where(Frame.root_id == inner.id)
         .values(root_id=outer.id, path=prefix + "/" + Frame.path)
     )
-    for model in (Session, CalibrationSet, Correction):
+    for model in (Session, CalibrationSet):
         longer = func.rtrim(prefix + "/" + model.folder, "/")
-        db.execute(update(model).where(model.root_id == inner.id).values(root_id=outer.id, folder=longer))
+        # Two roots may have groups of one key; the next grouping of the folder gives them their own again.
+        key = f"{inner.id}:" + model.key
+        db.execute(
+            update(model).where(model.root_id == inner.id).values(root_id=outer.id, folder=longer, key=key)
+        )
+    _take_in_corrections(db, outer, inner, prefix)
     db.execute(delete(Root).where(Root.id == inner.id))
+
+
+def _take_in_corrections(db: DbSession, outer: Root, inner: Root, prefix: str) -> None:
+    of_folder = Correction.content_id == ""
+    longer = func.rtrim(prefix + "/" + Correction.folder, "/")
+    mine = Correction.root_id == inner.id
+    db.execute(update(Correction).where(mine, of_folder).values(root_id=outer.id, folder=longer))
+    # Of one content, another root that was taken in may have brought the same correction.
+    rows = db.execute(
+        select(Correction.content_id, Correction.field).where(Correction.root_id == outer.id, ~of_folder)
+    )
+    known = {(content, field) for content, field in rows}
+    for row in db.scalars(select(Correction).where(mine, ~of_folder)).all():
+        if (row.content_id, row.field) in known:
+            db.delete(row)
+        else:
+            row.root_id = outer.id
+    db.flush()
 
 
 def list_roots(catalog: Catalog) -> Iterator[Path]:

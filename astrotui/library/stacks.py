@@ -1,6 +1,8 @@
 """Results in the catalogue: recording one, listing them, finding one that was moved."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Job, Stack
-from astrotui.errors import AstrotuiError
+from astrotui.catalog.models import Frame, Job, Root, Stack
+from astrotui.errors import AstrotuiError, FrameError
 from astrotui.text import clean
 
 if TYPE_CHECKING:
@@ -113,3 +115,117 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
         "rating": row.rating,
         "tags": row.tags,
     }
+
+
+# --- results that were moved -------------------------------------------------------------------------------------
+
+_MOST_BYTES = 256 * 1024**2  # of a manifest that is read to know it again
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A result whose file is not where it was written."""
+
+    id: int
+    name: str
+    manifest_digest: str | None
+    plan_digest: str | None
+
+
+def find_moved_stacks(catalog: Catalog) -> int:
+    """Give results that were moved their new places, where those are indexed; returns how many.
+
+    A result is known by the digest of the manifest beside it or, without one, by the digest of its plan in its
+    header.
+    """
+    with catalog.read() as db:
+        rows = db.execute(select(Stack, Job.plan_digest).outerjoin(Job, Stack.job_id == Job.id)).all()
+        lost = [_lost(row, digest) for row, digest in rows if not Path(row.output).exists()]
+        taken = {row.output for row, _ in rows}
+        if not lost:
+            return 0
+        query = (
+            select(Root.path, Frame.path)
+            .join(Root, Frame.root_id == Root.id)
+            .where(Frame.frame_type == "stack", ~Frame.missing, Frame.quarantine.is_(None))
+            .order_by(Frame.path)
+        )
+        places = [Path(root) / path for root, path in db.execute(query)]
+    found: dict[int, tuple[Path, bool]] = {}
+    for place in places:
+        if str(place) in taken:
+            continue
+        fits = list(_results_at(place, [one for one in lost if one.id not in found]))
+        fits.sort(key=lambda fit: (not fit[1], fit[0].name != place.name, -fit[0].id))
+        if fits:
+            found[fits[0][0].id] = place, fits[0][1]
+    if found:
+        with catalog.write(durable=True) as db:
+            for row in db.scalars(select(Stack).where(Stack.id.in_(found))):
+                _move(row, *found[row.id])
+    return len(found)
+
+
+def _lost(row: Stack, plan_digest: str | None) -> _Lost:
+    if plan_digest is None and row.manifest:
+        plan_digest = _plan_digest_in(Path(row.manifest))
+    return _Lost(row.id, Path(row.output).name, row.manifest_digest, plan_digest)
+
+
+def _plan_digest_in(manifest: Path) -> str | None:
+    data = _read(manifest)
+    try:
+        table = json.loads(data) if data is not None else None
+    except (ValueError, RecursionError):
+        return None
+    digest = table.get("digest") if isinstance(table, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _results_at(place: Path, lost: Sequence[_Lost]) -> Iterator[tuple[_Lost, bool]]:
+    """Which of the lost results the file at `place` may be, and whether its manifest says so."""
+    from astrotui.stacking.manifest import manifest_path
+
+    if not lost:
+        return
+    data = _read(manifest_path(place))
+    digest = hashlib.sha256(data).hexdigest() if data is not None else None
+    known = [one for one in lost if digest is not None and one.manifest_digest == digest]
+    yield from ((one, True) for one in known)
+    if known:
+        return
+    plan = _plan_in_header(place)
+    if plan is not None:
+        yield from ((one, False) for one in lost if one.plan_digest and one.plan_digest.startswith(plan))
+
+
+def _plan_in_header(place: Path) -> str | None:
+    """The digest of the plan that a result of ours names; None for other files."""
+    from astrotui.frames.headers import read_fits
+
+    try:
+        header = read_fits(place).header
+    except (FrameError, OSError):
+        return None
+    if not (header.text("SWCREATE") or "").lower().startswith("astrotui"):
+        return None
+    plan = header.text("PLANDGST")
+    return plan if plan and len(plan) >= 16 else None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.is_file() and path.stat().st_size <= _MOST_BYTES else None
+    except OSError:
+        return None
+
+
+def _move(row: Stack, place: Path, with_manifest: bool) -> None:
+    from astrotui.stacking.manifest import manifest_path
+
+    row.output = str(place)
+    if with_manifest:
+        row.manifest = str(manifest_path(place))
+    preview = place.with_suffix(".png")
+    if preview.is_file():
+        row.preview = str(preview)
