@@ -1,6 +1,8 @@
 """The app: wires places, store and pictures together; everything else lives in screens and widgets."""
 
 import asyncio
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +35,7 @@ from astrotui.tui.screens.trouble import TroubleScreen
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
-from astrotui.tui.work import start
+from astrotui.tui.work import start, terminal_is_gone
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
@@ -93,6 +95,8 @@ class AstroApp(App[None]):
             self.set_keymap(self.settings.keys)
 
     def on_mount(self) -> None:
+        if not self.is_headless:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         for warning in self.settings.warnings:
             self.notify(warning, severity="warning", markup=False)
         # Loading the database layer would compete with the first frame.
@@ -126,6 +130,8 @@ class AstroApp(App[None]):
         seen: int | None = None
         trouble = ""
         while True:
+            if not self.is_headless and terminal_is_gone():
+                self._hung_up()
             try:
                 version = await self.store.version()
                 if version != seen:
@@ -285,6 +291,15 @@ class AstroApp(App[None]):
             self.push_screen(
                 QuestionScreen("Not everything is saved", text), lambda yes: self.exit() if yes else None
             )
+
+    def _hung_up(self) -> None:
+        """The terminal is gone: commit what was decided, end the picture helper, and nothing more; jobs go on.
+
+        Leaving in order would write to the terminal, which fails or waits.
+        """
+        self.pictures.close()
+        self.store.close()
+        os._exit(129)
 
     def on_unmount(self) -> None:
         self.pictures.close()

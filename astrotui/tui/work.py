@@ -1,5 +1,7 @@
 """Starting background work from screens and widgets, with one path for its errors."""
 
+import select
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,3 +31,14 @@ def start(
             cast("Host", node.app).complain(error)
 
     node.run_worker(cast("WorkType[None]", guarded), group=group, exclusive=exclusive, exit_on_error=False)
+
+
+def terminal_is_gone() -> bool:
+    """Whether the other side of standard input hung up; a program that ignores the signal for it sees it so."""
+    poll = select.poll()
+    try:
+        if sys.__stdin__ is not None:
+            poll.register(sys.__stdin__.fileno(), 0)
+        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
+    except (OSError, ValueError):
+        return True

@@ -108,7 +108,7 @@ async def test_fast_keys_lose_and_swap_nothing(make_app: MakeApp, catalog_file: 
         (numbers[5], "accepted"), (numbers[6], "rejected"), (numbers[5], "accepted"),
     ]  # fmt: skip
     made = decisions(catalog_file)
-    assert made == [step for step in [*first[:-1], *second[1:-1]]]
+    assert made == [*first[:-1], *second[1:-1]]
     with Catalog.open(catalog_file) as catalog, catalog.read() as db:
         rows = db.query(Frame.sequence, Frame.decision).filter(
             Frame.target == "M42", Frame.decision != "undecided"

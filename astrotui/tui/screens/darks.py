@@ -69,9 +69,9 @@ class DarksPlace(Place):
     CSS_PATH = "darks.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "pin", "Pin", key_display="⏎", id="darks.pin", tooltip="Use this set for the session"),
-        Binding("n", "pin_none", "Use none", id="darks.none", tooltip="Use none for the session, on purpose"),
+        Binding("n", "pin_none", "None", id="darks.none", tooltip="Use none for the session, on purpose"),
         Binding("backspace,delete", "unpin", "Unpin", key_display="⌫", id="darks.unpin", tooltip="Let the best be chosen"),
-        Binding("f", "kind", "Dark/flat/bias", id="darks.kind", tooltip="Darks, then flats, then bias frames"),
+        Binding("f", "kind", "Kind", id="darks.kind", tooltip="Darks, then flats, then bias frames"),
         Binding("w", "whole", "All sets", id="darks.whole", tooltip="All sets of the library, or those for the session"),
         Binding("t", "stack", "Stack", id="darks.stack", tooltip="Stack the session: choose a recipe, queue it"),
         *Place.SHARED,

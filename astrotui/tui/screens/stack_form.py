@@ -48,6 +48,10 @@ _MEANINGS = {
 }  # fmt: skip
 
 
+class Lines(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The lines of the form; arrow keys go from line to line instead of scrolling."""
+
+
 class StackForm(ModalScreen[int | None]):
     """Choose how to stack a session and queue it; closes with the id of the job."""
 
@@ -67,7 +71,7 @@ class StackForm(ModalScreen[int | None]):
         defaults = Recipe()
         with Vertical(classes="dialog wide", id="form"):
             yield Label("Stack", classes="dialog--title", id="heading", markup=False)
-            with VerticalScroll(id="lines", can_focus=False):
+            with Lines(id="lines"):
                 for name, choices in CHOICES.items():
                     yield ChoiceLine(name, choices, getattr(defaults, name))
                 for kind in _KINDS:
