@@ -195,7 +195,6 @@ def _is_result_of(manifest: Path, digest: str) -> bool:
 
 def _preview(work: "Work", output: Path) -> Path | None:
     """A picture beside the result, or among the previews when that name is taken; the stack stands without it too."""
-    from astrotui.errors import AstrotuiError
     from astrotui.rendering.previews import stack_preview
 
     path = output.with_suffix(".png")

@@ -210,22 +210,29 @@ def spec_from_path(kind: MasterKind, path: Path, session: Session) -> MasterSpec
 
 
 def session_calstat(db: DbSession, session_id: int) -> str:
-    """What was already done to a session's lights.
+    """What was already done to those lights of a session that are not rejected.
 
     Raises
     ------
     AstrotuiError
-        Its frames disagree: some are calibrated, some are not.
+        They disagree: some are calibrated, some are not.
     """
     found = set(
         db.scalars(
             select(Frame.calstat)
-            .where(Frame.session_id == session_id, Frame.missing.is_(False), Frame.quarantine.is_(None))
+            .where(
+                Frame.session_id == session_id,
+                Frame.missing.is_(False),
+                Frame.quarantine.is_(None),
+                Frame.decision != "rejected",
+            )
             .distinct()
         )
     )
     if len(found) > 1:
-        raise AstrotuiError(f"session {session_id} mixes calibrated and raw frames; reject one kind first")
+        raise AstrotuiError(
+            f"session {session_id} mixes calibrated and raw frames; reject one kind, for example by path:pp_"
+        )
     return found.pop() if found else ""
 
 
