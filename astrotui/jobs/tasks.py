@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from astrotui.catalog.models import Job, Session
 from astrotui.config import load_settings, places
-from astrotui.errors import FrameError, PlanError
+from astrotui.errors import AstrotuiError, FrameError, PlanError
 from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
 from astrotui.text import clean
 
@@ -87,7 +87,11 @@ def _measuring_dark(work: "Work", session_id: int) -> tuple[Path, str] | None:
         if session is None:
             return None
         planner = CalibrationPlanner(db, {"flat": "none", "bias": "none"})
-        calibration, dark = planner.for_session(session, session_calstat(db, session.id))
+        try:
+            calibration, dark = planner.for_session(session, session_calstat(db, session.id))
+        except AstrotuiError as error:
+            work.log.warning("measuring without a dark: %s", clean(error, 300))
+            return None
     spec = calibration.dark
     if spec is None or dark is None or dark.grade != "exact":
         return None
