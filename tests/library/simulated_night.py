@@ -28,12 +28,16 @@ class Light:
 
 @dataclass(frozen=True)
 class Night:
-    """A sky and a camera, from which lights are written one after the other."""
+    """A sky and a camera, from which lights are written one after the other.
+
+    Without `pattern` the sensor is as even as calibration leaves one.
+    """
 
     folder: Path
     seed: int = 1
     cfa: str | None = "RGGB"
     stars: int = 150
+    pattern: bool = True
     camera: sim.Camera = field(init=False)
     sky: sim.Sky = field(init=False)
 
@@ -42,7 +46,17 @@ class Night:
         object.__setattr__(
             self,
             "camera",
-            sim.Camera(WIDTH, HEIGHT, self.cfa, e_per_adu=0.8, bias_adu=300, hot=hot, seed=self.seed),
+            sim.Camera(
+                WIDTH,
+                HEIGHT,
+                self.cfa,
+                e_per_adu=0.8,
+                bias_adu=300,
+                hot=hot,
+                seed=self.seed,
+                bias_pattern_adu=float(self.pattern),
+                prnu=0.005 * self.pattern,
+            ),
         )
         sky = sim.random_sky(
             self.seed, WIDTH, HEIGHT, self.stars, faint=150, bright=20000, margin=60, separation=14
