@@ -98,6 +98,7 @@ class IndexWriter:
             homes = Homes(lost, known, settled)
             homes.clear_the_way(db)
             self.displaced |= homes.ousted.keys()
+            self.report.missing += len(homes.ousted.keys() - homes.came_from.keys())
             new: list[dict[str, Any]] = []
             changed: list[tuple[int, dict[str, Any]]] = []
             regrouped = {(self.root_id, folder) for folder in batch.folders}
@@ -115,6 +116,7 @@ class IndexWriter:
                     continue
                 self.report.moved += 1
                 self.gone.pop(frame_id, None)
+                self.displaced.discard(frame_id)
                 root_id, path = homes.came_from[frame_id]
                 regrouped.add((root_id, folder_of(path)))
                 self.left |= {root_id} - {self.root_id}
