@@ -99,10 +99,13 @@ def rejection_code(method: Method, reject: Rejection) -> int:
 
 
 def new_tile(planes: int, rows: int, columns: int, samples: int) -> Float32Array:
-    """An empty tile for the kernels: (planes, rows, blocks, samples, LANES), a block's samples side by side."""
-    from astrotui.imaging.clip_kernels import LANES
+    """An empty tile for the kernels: (planes, rows, samples, columns or a few more)."""
+    return np.empty((planes, rows, samples, tile_width(columns)), np.float32)
 
-    return np.empty((planes, rows, -(-columns // LANES), samples, LANES), np.float32)
+
+def tile_width(columns: int) -> int:
+    """Pixels between the samples of a tile's row: no power of two, whose multiples share cache lines."""
+    return -(-columns // 16) * 16 + 16
 
 
 def combine_stack(
@@ -199,15 +202,8 @@ def combine_stack(
 
 
 def fill_tile(tile: Float32Array, samples: NDArray[np.floating[Any]]) -> None:
-    """Copy samples (n, planes, rows, columns) into a tile of `new_tile`; its padding becomes NaN."""
-    lanes = tile.shape[4]
-    columns = samples.shape[3]
-    for j in range(tile.shape[2]):
-        part = samples[..., j * lanes : (j + 1) * lanes]
-        block = tile[:, :, j]
-        block[..., : part.shape[3]] = np.moveaxis(part, 0, 2)
-        if (j + 1) * lanes > columns:
-            block[..., part.shape[3] :] = np.nan
+    """Copy samples (n, planes, rows, columns) into a tile of `new_tile`."""
+    tile[..., : samples.shape[3]] = np.moveaxis(samples, 0, 2)
 
 
 def check_percentile(level: float, noise: float) -> None:

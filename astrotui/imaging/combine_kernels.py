@@ -11,6 +11,7 @@ import numpy as np
 from astrotui.imaging.clip_kernels import (
     BIG,
     KERNEL,
+    LANES,
     MEDIAN,
     NONE,
     SCRATCH_ROWS,
@@ -29,7 +30,16 @@ _HALF = np.float32(0.5)
 
 @KERNEL
 def _average(
-    block: Any, lanes: int, inverse_sigma: Any, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
+    samples: Any,
+    x0: int,
+    lanes: int,
+    inverse_sigma: Any,
+    weight: Any,
+    lo: Any,
+    hi: Any,
+    median: Any,
+    t: Any,
+    out: Any,
 ) -> None:
     """Weighted mean of the samples whose residual lies from `lo` to `hi`."""
     total = t[2]
@@ -37,8 +47,8 @@ def _average(
     for k in range(lanes):
         total[k] = _ZERO
         weights[k] = _ZERO
-    for i in range(block.shape[0]):
-        row = block[i]
+    for i in range(samples.shape[0]):
+        row = samples[i, x0:]
         scale = inverse_sigma[i]
         w = weight[i]
         for k in range(lanes):
@@ -53,7 +63,7 @@ def _average(
 
 @KERNEL
 def _average_by_rank(
-    block: Any, lanes: int, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
+    samples: Any, x0: int, lanes: int, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
 ) -> None:
     """As `_average`, but of samples equal to an end the first t[0] and t[1] are left out."""
     for k in range(lanes):
@@ -61,9 +71,9 @@ def _average_by_rank(
         drop_high = t[1, k]
         total = _ZERO
         weights = _ZERO
-        for i in range(block.shape[0]):
-            d = block[i, k] - median[k]
-            if not (d >= lo[k] and d <= hi[k] and block[i, k] < BIG):
+        for i in range(samples.shape[0]):
+            d = samples[i, x0 + k] - median[k]
+            if not (d >= lo[k] and d <= hi[k] and samples[i, x0 + k] < BIG):
                 continue
             if d == lo[k] and drop_low > _ZERO:
                 drop_low -= _ONE
@@ -77,14 +87,14 @@ def _average_by_rank(
 
 @KERNEL
 def _residuals(
-    block: Any, work: Any, lanes: int, inverse_sigma: Any, median: Any, least: Any, most: Any
+    samples: Any, x0: int, work: Any, lanes: int, inverse_sigma: Any, median: Any, least: Any, most: Any
 ) -> None:
     """Residuals in units of each frame's sigma into `work`, unsorted; their extremes, at least 0, at most 0."""
     for k in range(lanes):
         least[k] = _ZERO
         most[k] = _ZERO
-    for i in range(block.shape[0]):
-        row = block[i]
+    for i in range(samples.shape[0]):
+        row = samples[i, x0:]
         copy = work[i]
         scale = inverse_sigma[i]
         for k in range(lanes):
@@ -137,23 +147,24 @@ def _clip_queue(
 
 @KERNEL
 def _begin_block(
-    block: Any,
+    samples: Any,
+    x0: int,
     work: Any,
     lanes: int,
     net: Any,
     middle: Any,
     method: int,
     by_floor: bool,
-    samples: Any,
+    counts: Any,
     median: Any,
     found: Any,
 ) -> None:
-    """Count the samples of a block, sort them into `work`, find their median."""
-    n = block.shape[0]
+    """Count the samples of a block of pixels, sort them into `work`, find their median."""
+    n = samples.shape[0]
     for k in range(lanes):
         found[k] = _ZERO
     for i in range(n):
-        row = block[i]
+        row = samples[i, x0:]
         copy = work[i]
         for k in range(lanes):
             x = row[k]
@@ -165,21 +176,21 @@ def _begin_block(
     complete = True
     for k in range(lanes):
         complete = complete and found[k] == n
-        samples[k] = int(found[k])
+        counts[k] = int(found[k])
     if method == NONE:
         for k in range(lanes):  # any sample does as the origin of the sums
-            median[k] = block[0, k] if block[0, k] < BIG else _ZERO
+            median[k] = samples[0, x0 + k] if samples[0, x0 + k] < BIG else _ZERO
         return
     only_middle = complete and (method == MEDIAN or by_floor)
     sort_block(work, middle if only_middle else net, lanes)
     for k in range(lanes):
-        m = samples[k]
+        m = counts[k]
         median[k] = _HALF * (work[m // 2, k] + work[(m - 1) // 2, k]) if m > 0 else np.float32(np.nan)
 
 
 @KERNEL
 def combine_row(
-    blocks: Any,
+    samples: Any,
     columns: int,
     net: Any,
     middle: Any,
@@ -196,14 +207,14 @@ def combine_row(
     ends: Any,
     first: Any,
     last: Any,
-    samples: Any,
+    counts: Any,
     out: Any,
 ) -> None:
-    """Reject and combine a row of blocks.
+    """Reject and combine a row of pixels, in blocks of LANES.
 
     Parameters
     ----------
-    blocks : float32 (blocks, n, LANES), samples by frame; NaN and infinity become BIG
+    samples : float32 (n, columns or more), by frame; NaN and infinity become BIG
     columns : pixels of the row
     net, middle : int32 (m, 2), comparators that sort n samples; those that bring the middle ones in place
     method : NONE, SIGMA, ...; MEDIAN combines by the median of all samples
@@ -217,10 +228,11 @@ def combine_row(
     t : float32 (SCRATCH_ROWS, LANES), scratch
     ends : float32 (5, columns or more), scratch
     first, last : int32 (columns,), get the range of ranks that is kept
-    samples : int32 (columns,), gets how many there are
+    counts : int32 (columns,), gets how many samples there are
     out : float32 (columns,), NaN without a sample
     """
-    wide = blocks.shape[2]
+    wide = work.shape[1]
+    n = samples.shape[0]
     by_floor = floor > _ZERO and method in (SIGMA, WINSORIZED)
     lo = ends[0]
     hi = ends[1]
@@ -228,22 +240,20 @@ def combine_row(
     least = ends[3]
     most = ends[4]
     count = 0
-    for j in range(blocks.shape[0]):
-        block = blocks[j]
-        x0 = j * wide
+    for x0 in range(0, columns, wide):
         lanes = min(wide, columns - x0)
         center = median[x0:]
-        _begin_block(block, work, lanes, net, middle, method, by_floor, samples[x0:], center, t[11])
+        _begin_block(samples, x0, work, lanes, net, middle, method, by_floor, counts[x0:], center, t[11])
         for k in range(x0, x0 + lanes):
             first[k] = 0
-            last[k] = samples[k]
+            last[k] = counts[k]
             lo[k] = -BIG
             hi[k] = BIG
         if by_floor:
-            _residuals(block, work, lanes, inverse_sigma, center, least, most)
+            _residuals(samples, x0, work, lanes, inverse_sigma, center, least, most)
             for k in range(lanes):
                 if least[k] < -low * floor or most[k] > high * floor:
-                    for i in range(block.shape[0]):
+                    for i in range(n):
                         queue[i, count] = work[i, k]
                     queued[count] = x0 + k
                     count += 1
@@ -268,7 +278,7 @@ def combine_row(
             for k in range(lanes):
                 out[x0 + k] = center[k]
         elif method != NONE:
-            for i in range(block.shape[0]):
+            for i in range(n):
                 copy = work[i]
                 for k in range(lanes):
                     copy[k] = copy[k] - center[k] if copy[k] < BIG else BIG
@@ -278,15 +288,14 @@ def combine_row(
                 clip_block(work, lanes, method == WINSORIZED, low, high, floor, a, b, lo[x0:], hi[x0:], t)
             else:
                 ends_by_rank(work, lanes, method, low, high, a, b, lo[x0:], hi[x0:], center)
-                ties(work, lanes, a, b, samples[x0:], t)
-                _average_by_rank(block, lanes, weight, lo[x0:], hi[x0:], center, t, out[x0:])
+                ties(work, lanes, a, b, counts[x0:], t)
+                _average_by_rank(samples, x0, lanes, weight, lo[x0:], hi[x0:], center, t, out[x0:])
     if count > 0:
         _clip_queue(queue, queued, count, net, method == WINSORIZED, low, high, floor, first, last, lo, hi, t)
     if method in (NONE, SIGMA, WINSORIZED):
-        for j in range(blocks.shape[0]):
-            x0 = j * wide
+        for x0 in range(0, columns, wide):
             lanes = min(wide, columns - x0)
-            _average(blocks[j], lanes, inverse_sigma, weight, lo[x0:], hi[x0:], median[x0:], t, out[x0:])
+            _average(samples, x0, lanes, inverse_sigma, weight, lo[x0:], hi[x0:], median[x0:], t, out[x0:])
 
 
 @KERNEL
@@ -310,7 +319,7 @@ def combine_tile(
 
     Parameters
     ----------
-    tile : float32 (planes, rows, ceil(columns / LANES), n, LANES), samples block by block; changed
+    tile : float32 (planes, rows, n, columns or more), samples; changed
     columns : width of the tile in pixels
     net, middle, method, low, high, floor : see `combine_row`
     inverse_sigma : float32 (planes, n)
@@ -318,8 +327,8 @@ def combine_tile(
     value : float32 (planes, rows, columns), gets the combination
     low_rejected, high_rejected, found : uint16 (planes, rows, columns), get counts of samples
     """
-    n = tile.shape[3]
-    lanes = tile.shape[4]
+    n = tile.shape[2]
+    lanes = LANES
     work = np.empty((n, lanes), np.float32)
     queue = np.empty((n, lanes), np.float32)
     queued = np.empty(lanes, np.int32)
@@ -327,7 +336,7 @@ def combine_tile(
     ends = np.empty((5, max(columns, lanes)), np.float32)
     first = np.empty(columns, np.int32)
     last = np.empty(columns, np.int32)
-    samples = np.empty(columns, np.int32)
+    counts = np.empty(columns, np.int32)
     for plane in range(tile.shape[0]):
         for y in range(tile.shape[1]):
             combine_row(
@@ -348,31 +357,30 @@ def combine_tile(
                 ends,
                 first,
                 last,
-                samples,
+                counts,
                 value[plane, y],
             )
             for x in range(columns):
                 low_rejected[plane, y, x] = np.uint16(first[x])
-                high_rejected[plane, y, x] = np.uint16(samples[x] - last[x])
-                found[plane, y, x] = np.uint16(samples[x])
+                high_rejected[plane, y, x] = np.uint16(counts[x] - last[x])
+                found[plane, y, x] = np.uint16(counts[x])
 
 
 @KERNEL
 def median_tile(tile: Any, columns: int, net: Any, value: Any) -> None:
     """Median of each pixel of a tile (see `combine_tile`), NaN without a sample; `tile` is left as it is."""
-    n = tile.shape[3]
-    lanes = tile.shape[4]
+    n = tile.shape[2]
+    lanes = LANES
     work = np.empty((n, lanes), np.float32)
     found = np.empty(lanes, np.int32)
     for plane in range(tile.shape[0]):
         for y in range(tile.shape[1]):
-            for j in range(tile.shape[2]):
-                x0 = j * lanes
+            for x0 in range(0, columns, lanes):
                 width = min(lanes, columns - x0)
                 for k in range(width):
                     found[k] = 0
                 for i in range(n):
-                    row = tile[plane, y, j, i]
+                    row = tile[plane, y, i, x0:]
                     copy = work[i]
                     for k in range(width):
                         x = row[k]

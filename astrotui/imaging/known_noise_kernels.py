@@ -42,7 +42,7 @@ def known_noise_tile(
 
     Parameters
     ----------
-    tile : float32 (planes, rows, blocks, n, LANES), with a margin around what is wanted
+    tile : float32 (planes, rows, n, width), with a margin around what is wanted
     median : float32 (planes, rows, columns) of the same pixels, NaN where there is no sample
     top, left : the margin: value[:, 0, 0] is at median[:, top, left]; MARGIN or 0 at an edge of all there is
     low, high : kappas
@@ -51,7 +51,7 @@ def known_noise_tile(
     weight : float32 (n,)
     value, low_rejected, high_rejected, found : as in `combine_tile`
     """
-    n = tile.shape[3]
+    n = tile.shape[2]
     height = median.shape[1]
     width = median.shape[2]
     marks = np.empty((n, height, width), np.int8)
@@ -100,12 +100,11 @@ def _mark(
     tile: Any, median: Any, extra: Any, low: Any, high: Any, variance: Any, photon: Any, sky: Any, marks: Any
 ) -> None:
     """-1 and 1 for samples beyond the limits, 0 for others, 2 for missing ones."""
-    n = tile.shape[2]
-    lanes = tile.shape[3]
+    n = tile.shape[1]
     for i in range(n):
         for y in range(median.shape[0]):
             for x in range(median.shape[1]):
-                d = tile[y, x // lanes, i, x % lanes] - median[y, x]
+                d = tile[y, i, x] - median[y, x]
                 above = max(median[y, x] - sky, _ZERO)
                 sigma = np.sqrt(variance[i] + photon[i] * above + extra[y, x])
                 mark = 0
@@ -138,8 +137,7 @@ def _average(
     found: Any,
 ) -> None:
     """Combine one pixel; `low` and `high` hold next to a marked sample."""
-    n = row.shape[1]
-    lanes = row.shape[2]
+    n = row.shape[0]
     center = median[y, x]
     above = max(center - sky, _ZERO)
     below = 0
@@ -153,7 +151,7 @@ def _average(
         mark = marks[i, y, x]
         if mark == 2:
             continue
-        d = row[x // lanes, i, x % lanes] - center
+        d = row[i, x] - center
         count += 1
         total_all += weight[i] * d
         weights_all += weight[i]

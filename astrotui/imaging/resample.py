@@ -5,7 +5,8 @@ pixel covers. `Warp.area` is the inverse of that number; multiply by it to keep 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from math import floor
 from typing import Literal
 
 import numpy as np
@@ -85,6 +86,12 @@ class Warp:
     two_pass: bool
     area: float
 
+    @cached_property
+    def rows(self) -> list[list[float]]:
+        """`inverse` as plain numbers, which are quicker one by one."""
+        rows: list[list[float]] = self.inverse.tolist()
+        return rows
+
     @property
     def turned_size(self) -> tuple[int, int]:
         """Width and height of the turned source."""
@@ -96,17 +103,29 @@ class Warp:
 
     def window(self, X0: int, Y0: int, columns: int, rows: int) -> Window | None:
         """The source pixels that a rectangle of the result needs; None when none of it is covered."""
-        cx = np.array([X0, X0 + columns - 1, X0, X0 + columns - 1], np.float64)
-        cy = np.array([Y0, Y0, Y0 + rows - 1, Y0 + rows - 1], np.float64)
-        if not (self.inverse[2, 0] * cx + self.inverse[2, 1] * cy + self.inverse[2, 2] > 0).all():
+        found = self._extent(X0, Y0, columns, rows)
+        if found is None:
             return None  # behind the horizon of the homography
-        x, y = self.positions(cx, cy)
-        if x.max() < -0.5 or y.max() < -0.5 or x.min() > self.width - 0.5 or y.min() > self.height - 0.5:
+        left, right, top, bottom = found
+        if right < -0.5 or bottom < -0.5 or left > self.width - 0.5 or top > self.height - 0.5:
             return None
         # taps reach 3 pixels, the shear of two passes 1, demosaicing 2, neighbors of defects 2
-        x0, x1 = _even_span(float(x.min()), float(x.max()), self.width)
-        y0, y1 = _even_span(float(y.min()), float(y.max()), self.height)
+        x0, x1 = _even_span(left, right, self.width)
+        y0, y1 = _even_span(top, bottom, self.height)
         return Window(x0, y0, x1 - x0, y1 - y0)
+
+    def _extent(self, X0: int, Y0: int, columns: int, rows: int) -> tuple[float, float, float, float] | None:
+        """Least and greatest x, then y, of the corners of a rectangle of the result in the source."""
+        (a, b, c), (d, e, f), (g, h, i) = self.rows
+        xs, ys = [], []
+        for X in (X0, X0 + columns - 1):
+            for Y in (Y0, Y0 + rows - 1):
+                w = g * X + h * Y + i
+                if w <= 0:
+                    return None
+                xs.append((a * X + b * Y + c) / w)
+                ys.append((d * X + e * Y + f) / w)
+        return min(xs), max(xs), min(ys), max(ys)
 
     def turned_origin(self, window: Window) -> tuple[int, int]:
         """Position (x, y) of a window's first pixel in the turned source, after the window was turned."""
@@ -116,17 +135,16 @@ class Warp:
 
     def covers(self, X0: int, Y0: int, columns: int, rows: int) -> bool:
         """Whether every pixel of a rectangle of the result lies well inside the source."""
-        cx = np.array([X0, X0 + columns - 1, X0, X0 + columns - 1], np.float64)
-        cy = np.array([Y0, Y0, Y0 + rows - 1, Y0 + rows - 1], np.float64)
-        x, y = self.positions(cx, cy)
-        return bool(
-            x.min() >= 0 and y.min() >= 0 and x.max() <= self.width - 1 and y.max() <= self.height - 1
-        )
+        found = self._extent(X0, Y0, columns, rows)
+        if found is None:
+            return False
+        left, right, top, bottom = found
+        return left >= 0 and top >= 0 and right <= self.width - 1 and bottom <= self.height - 1
 
 
 def _even_span(low: float, high: float, size: int) -> tuple[int, int]:
-    first = max(int(np.floor(low)) - 7, -MARGIN) // 2 * 2
-    last = min(int(np.floor(high)) + 9, size + MARGIN)
+    first = max(floor(low) - 7, -MARGIN) // 2 * 2
+    last = min(floor(high) + 9, size + MARGIN)
     return first, last + (last - first) % 2
 
 
@@ -254,7 +272,7 @@ def warp_tile(
     levels : see `debayer.demosaic_row`; of no meaning without demosaicing
     undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off
     factor, offset : float32 (planes of the result,)
-    tile : float32 (planes, rows, blocks, samples, LANES)
+    tile : float32 (planes, rows, samples, width), see `combine.new_tile`
     scratch : float32, flat, FIRST_PASS_ROW for each row of the (turned) window
     """
     from astrotui.imaging.debayer import HALO, STRIDE, demosaic_window
@@ -394,12 +412,12 @@ def resample(
     for Y in range(0, shape[0], step):
         for X in range(0, shape[1], COLUMNS):
             rows, columns = min(step, shape[0] - Y), min(COLUMNS, shape[1] - X)
-            tile = np.full((len(planes), rows, -(-columns // 128), 1, 128), np.nan, np.float32)
+            tile = np.full((len(planes), rows, 1, columns), np.nan, np.float32)
             for place, window in places(warp, origin[0] + X, origin[1] + Y, columns, rows, STRIDE):
                 pixels = cut_window(planes, window)
                 none = (0, 0, -1)
                 warp_tile(
                     warp, window, pixels, none, levels, method, undershoot, one, zero, place, tile, 0, scratch
                 )
-            out[:, Y : Y + rows, X : X + columns] = tile.reshape(len(planes), rows, -1)[:, :, :columns]
+            out[:, Y : Y + rows, X : X + columns] = tile[:, :, 0]
     return out[0] if source.ndim == 2 else out

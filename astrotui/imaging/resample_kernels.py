@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from astrotui.imaging.clip_kernels import KERNEL
+from astrotui.imaging.debayer import STRIDE
 
 TAPS = 6
 COLUMNS = 512
@@ -91,6 +92,47 @@ def _run_along(source: Any, count: int, weights: Any, allow: Any, out: Any) -> N
 
 
 @KERNEL
+def _run_along_colors(source: Any, count: int, weights: Any, allow: Any, out: Any) -> None:
+    """As `_run_along`, of three planes STRIDE apart into rows COLUMNS apart: weights are loaded once."""
+    for i in range(count):
+        w0 = weights[i]
+        w1 = weights[COLUMNS + i]
+        w2 = weights[2 * COLUMNS + i]
+        w3 = weights[3 * COLUMNS + i]
+        w4 = weights[4 * COLUMNS + i]
+        w5 = weights[5 * COLUMNS + i]
+        b = source[i + 2]
+        c = source[i + 3]
+        v = w0 * source[i] + w1 * source[i + 1] + w2 * b + w3 * c + w4 * source[i + 4] + w5 * source[i + 5]
+        limit = (b if b < c else c) - allow
+        out[i] = limit if v < limit else v
+        b = source[STRIDE + i + 2]
+        c = source[STRIDE + i + 3]
+        v = (
+            w0 * source[STRIDE + i]
+            + w1 * source[STRIDE + i + 1]
+            + w2 * b
+            + w3 * c
+            + w4 * source[STRIDE + i + 4]
+            + w5 * source[STRIDE + i + 5]
+        )
+        limit = (b if b < c else c) - allow
+        out[COLUMNS + i] = limit if v < limit else v
+        b = source[2 * STRIDE + i + 2]
+        c = source[2 * STRIDE + i + 3]
+        v = (
+            w0 * source[2 * STRIDE + i]
+            + w1 * source[2 * STRIDE + i + 1]
+            + w2 * b
+            + w3 * c
+            + w4 * source[2 * STRIDE + i + 4]
+            + w5 * source[2 * STRIDE + i + 5]
+        )
+        limit = (b if b < c else c) - allow
+        out[2 * COLUMNS + i] = limit if v < limit else v
+
+
+@KERNEL
 def _run_down(source: Any, count: int, weights: Any, allow: Any, factor: Any, offset: Any, out: Any) -> None:
     """As `_run_along` from six rows of a first pass, then times `factor` plus `offset`."""
     for i in range(count):
@@ -133,6 +175,7 @@ def along_row(
     allow : least undershoot that is cut off, in ADU
     out : float32 (planes * COLUMNS,); NaN where not all six taps are in the row
     """
+    colors = planes == 3 and spacing == STRIDE
     start = 0
     while start < count:
         shift = whole[start] - start
@@ -148,8 +191,10 @@ def along_row(
                 target[X] = _NAN
             for X in range(b, stop):
                 target[X] = _NAN
-            if b > a:
+            if b > a and not colors:
                 _run_along(rows[k * spacing + a + local :], b - a, weights[a:], allow, target[a:])
+        if b > a and colors:
+            _run_along_colors(rows[a + local :], b - a, weights[a:], allow, out[a:])
         start = stop
 
 
@@ -176,19 +221,17 @@ def down_columns(
     first_pass : float32 (height * FIRST_PASS_ROW,), what `along_row` made of each source row
     origin : number of the first of those rows in the source
     factor, offset : float32 (planes,)
-    tile : float32 (planes, rows, blocks, samples, LANES)
+    tile : float32 (planes, rows, samples, width), see `combine.new_tile`
     """
-    lanes = tile.shape[4]
     start = 0
     while start < count:
         row = whole[start]
         stop = start + 1
-        limit = min(count, (start // lanes + 1) * lanes)
-        while stop < limit and whole[stop] == row:
+        while stop < count and whole[stop] == row:
             stop += 1
         local = row - origin - 2
         for k in range(planes):
-            target = tile[k, Y, start // lanes, sample, start % lanes :]
+            target = tile[k, Y, sample, start:]
             if local >= 0 and local + TAPS <= height:
                 source = first_pass[local * FIRST_PASS_ROW + k * COLUMNS + start :]
                 _run_down(source, stop - start, weights[start:], allow, factor[k], offset[k], target)
@@ -203,14 +246,13 @@ def mask_outside(
     matrix: Any, X0: int, Y: int, count: int, width: int, height: int, tile: Any, row: int, sample: int
 ) -> None:
     """Make those pixels of a tile's row missing whose position lies outside the source's pixels."""
-    lanes = tile.shape[4]
     for X in range(count):
         w = matrix[2, 0] * (X0 + X) + matrix[2, 1] * Y + matrix[2, 2]
         x = (matrix[0, 0] * (X0 + X) + matrix[0, 1] * Y + matrix[0, 2]) / w
         y = (matrix[1, 0] * (X0 + X) + matrix[1, 1] * Y + matrix[1, 2]) / w
         if not (x >= -0.5 and x <= width - 0.5 and y >= -0.5 and y <= height - 0.5):
             for k in range(tile.shape[0]):
-                tile[k, row, X // lanes, sample, X % lanes] = _NAN
+                tile[k, row, sample, X] = _NAN
 
 
 @KERNEL
@@ -245,7 +287,6 @@ def warp_general(
     row_0, row_1, column_0, column_1 : the part of the tile
     source_width, source_height : pixels beyond which nothing is covered
     """
-    lanes = tile.shape[4]
     height = planes.shape[1]
     width = planes.shape[2]
     wx = np.empty(TAPS, np.float32)
@@ -261,7 +302,7 @@ def warp_general(
             )
             if not inside:
                 for k in range(planes.shape[0]):
-                    tile[k, Y, X // lanes, sample, X % lanes] = _NAN
+                    tile[k, Y, sample, X] = _NAN
                 continue
             ix = int(np.floor(x))
             iy = int(np.floor(y))
@@ -284,7 +325,7 @@ def warp_general(
                 )
                 limit -= allow
                 v = limit if v < limit else v
-                tile[k, Y, X // lanes, sample, X % lanes] = v * factor[k] + offset[k]
+                tile[k, Y, sample, X] = v * factor[k] + offset[k]
 
 
 @KERNEL

@@ -62,7 +62,7 @@ def warp_window(
     source_width, source_height : pixels beyond which nothing is covered
     whole_inside : the whole tile is known to be covered
     first_pass : float32 (height * FIRST_PASS_ROW,), scratch
-    tile : float32 (planes, rows, blocks, samples, LANES)
+    tile : float32 (planes, rows, samples, width), see `combine.new_tile`
     """
     a = matrix[0, 0]
     b = matrix[0, 1]
@@ -77,7 +77,16 @@ def warp_window(
     colors = np.empty(3 * STRIDE, np.float32)
     halo = HALO if demosaic >= 0 else 0
     result_planes = tile.shape[0]
-    for y in range(halo, height - halo):
+    # rows that the second pass reads: its extremes are at the corners
+    ends = (
+        d * X0 + e * Y0,
+        d * (X0 + columns - 1) + e * Y0,
+        d * X0 + e * (Y0 + rows - 1),
+        d * (X0 + columns - 1) + e * (Y0 + rows - 1),
+    )
+    first = max(halo, int(np.floor(min(ends) + matrix[1, 2])) - 3 - top)
+    last = min(height - halo, int(np.floor(max(ends) + matrix[1, 2])) + 5 - top)
+    for y in range(first, last):
         tap_weights(shear * (top + y) + constant, slope, X0, columns, table, nearest, whole, weights)
         target = first_pass[y * FIRST_PASS_ROW :]
         if demosaic >= 0:
@@ -99,14 +108,15 @@ def warp_window(
             along_row(
                 source, result_planes, plane_spacing, 0, width, left, columns, whole, weights, allow, target
             )
-    inner = first_pass[halo * FIRST_PASS_ROW :]
+    last = max(first, last)
+    inner = first_pass[first * FIRST_PASS_ROW :]
     for Y in range(rows):
         tap_weights(e * (Y0 + Y) + matrix[1, 2], d, X0, columns, table, nearest, whole, weights)
         down_columns(
             inner,
             result_planes,
-            height - 2 * halo,
-            top + halo,
+            last - first,
+            top + first,
             columns,
             whole,
             weights,

@@ -14,6 +14,7 @@ from astrotui.imaging.combine import (
     median_network,
     rejection_code,
     sorting_network,
+    tile_width,
 )
 from astrotui.imaging.resample import Interpolation, Place, Warp, Window, places, warp_tile
 from astrotui.imaging.types import Float32Array, Float64Array
@@ -188,7 +189,6 @@ class TileWorker:
         """
         m = self._rule.margin
         place = Place(x0 - m, y0 - m, 0, 0, columns + 2 * m, rows + 2 * m)
-        shape = (self._planes, place.rows, -(-place.columns // 128))
         present, parts = [], []
         for number, task in enumerate(self._tasks):
             found = _parts(task.warp, place, task.superpixel)
@@ -201,11 +201,11 @@ class TileWorker:
             for counts in (output.low, output.high, output.found):
                 counts[region] = 0
             return
-        tile = self._buffer("tile", (*shape, len(present), 128))
+        tile = self._buffer("tile", (self._planes, place.rows, len(present), tile_width(place.columns)))
         for sample, (number, found) in enumerate(zip(present, parts, strict=True)):
             task = self._tasks[number]
             if not task.warp.two_pass:
-                tile[:, :, :, sample] = np.nan  # parts of the tile may be uncovered
+                tile[:, :, sample] = np.nan  # parts of the tile may be uncovered
             for part, window in found:
                 self._bring(task, part, window, bands[number], read, tile, sample)
         self._combine(tile, present, place, rows, columns, output, region)
