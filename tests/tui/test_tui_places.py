@@ -225,7 +225,7 @@ async def test_stack_is_seen_zoomed_and_found(make_app: MakeApp, stacks: list[di
         await show(pilot, "5", "stacks")
         asked = app.pictures.asked  # type: ignore[attr-defined]
         await until(pilot, lambda: asked and asked[-1].path == stacks[1]["output"])
-        await until(pilot, lambda: "/cache/picture.png" in line(app.screen, "#where"))
+        await until(pilot, lambda: "/stacks/m42.png" in line(app.screen, "#where"))
         await pilot.press("z", "z", "right", "down")
         await until(
             pilot, lambda: asked[-1].zoom == 4.0 and asked[-1].center_x > 0.5 and asked[-1].center_y > 0.5

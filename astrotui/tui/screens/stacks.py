@@ -147,9 +147,11 @@ class StacksPlace(Place):
         view: View = event.view
         self.query_one("#histogram", Histogram).show(view.histogram)
         stack = self.table.row
-        where = view.png or (stack["preview"] if stack else None) or ""
+        where = (stack["preview"] if stack else None) or view.png or ""
         words = [f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes]
-        self.query_one("#where", Static).update(clean(f"{' · '.join(words)}", 160) + f"\n{clean(where, 300)}")
+        line = self.query_one("#where", Static)
+        room = max(line.size.width - 2, 10)
+        line.update(f"{clean(' · '.join(words), room)}\n{clean(where, 300)}")
 
     def action_zoom(self, step: int) -> None:
         self.zoom = max(0, min(self.zoom + step, len(_ZOOMS) - 1))

@@ -49,6 +49,7 @@ class Picture(Widget):
         super().__init__(id=id)
         self.request: ViewRequest | None = None
         self.view: View | None = None
+        self.shown: ViewRequest | None = None  # what the picture on screen was asked for with
         self.text = ""
         self._timer: Timer | None = None
         self._strips: list[Strip] = []
@@ -100,7 +101,7 @@ class Picture(Widget):
                 self.refresh()
             return
         if self.request is wanted:
-            self.view = view
+            self.view, self.shown = view, wanted
             self._strips = _strips(view.cells)
             self.text = ""
             self.refresh()

@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
+_WIDEST = 3
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,20 @@ class Trend(Widget):
 
     def _refresh_places(self, places: Sequence[int]) -> None:
         """Send only the cells of these frames over the wire."""
-        count = len(self.values)
-        cells = min(self.size.width, count)
+        count, (cells, wide) = len(self.values), self._bars()
         for place in places:
             cell = min(place * cells // count, cells - 1)
-            self.refresh(Region(max(cell - 1, 0), 1, 3, self.size.height - 1))
+            self.refresh(Region(max(cell - 1, 0) * wide, 1, 3 * wide, self.size.height - 1))
+
+    def _bars(self) -> tuple[int, int]:
+        """How many bars there are, and how many cells wide each is: few frames get wide ones."""
+        width, count = self.size.width, max(len(self.values), 1)
+        return min(width, count), max(1, min(_WIDEST, width // count))
 
     def on_click(self, event: events.Click) -> None:
-        cells = min(self.size.width, len(self.values))
-        if 0 <= event.x < cells:
-            self.post_message(self.Picked(event.x * len(self.values) // cells))
+        cells, wide = self._bars()
+        if self.values and 0 <= event.x < cells * wide:
+            self.post_message(self.Picked(event.x // wide * len(self.values) // cells))
 
     def render_line(self, y: int) -> Strip:
         width, rows = self.size.width, self.size.height - 1
@@ -118,7 +123,7 @@ class Trend(Widget):
         if rows < 1 or not self.values:
             return Strip.blank(width, style)
         count = len(self.values)
-        cells = min(width, count)
+        cells, wide = self._bars()
         bottom = (rows - y) * 8
         segments = []
         for cell in range(cells):
@@ -134,7 +139,9 @@ class Trend(Widget):
             if here and y == rows and text == " ":
                 text = "▁"
             name = "trend--here" if here else "trend--out" if all(self.out[first:last]) else "trend--bar"
-            segments.append(Segment(text, style + Style(color=self.get_component_rich_style(name).color)))
+            segments.append(
+                Segment(text * wide, style + Style(color=self.get_component_rich_style(name).color))
+            )
         return Strip(segments).adjust_cell_length(width, style).simplify()
 
     def _heading(self) -> str:
