@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -18,20 +19,10 @@ from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.service import PictureService
 from astrotui.tui import queueing
-from astrotui.tui.commands import commands
 from astrotui.tui.follow import Follower
 from astrotui.tui.place import SMALLEST, Place
-from astrotui.tui.screens.darks import DarksPlace
-from astrotui.tui.screens.frames import FramesPlace
-from astrotui.tui.screens.help import HelpScreen
-from astrotui.tui.screens.jobs import JobsPlace
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.screens.message import MessageScreen, QuestionScreen
-from astrotui.tui.screens.pages import PagesScreen
-from astrotui.tui.screens.prompt import PromptScreen
-from astrotui.tui.screens.stack_form import StackForm
-from astrotui.tui.screens.stacks import StacksPlace
-from astrotui.tui.screens.trouble import TroubleScreen
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
@@ -41,6 +32,25 @@ T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
 _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
+
+
+# Loaded when the first frame is on screen, not before.
+_LATER = "frames darks jobs stacks help pages prompt stack_form trouble".split()
+
+
+def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
+    """A place whose module is loaded when it is first shown."""
+
+    def make() -> Screen[Any]:
+        screen: Screen[Any] = getattr(import_module(f"astrotui.tui.screens.{module}"), name)()
+        return screen
+
+    return make
+
+
+def _load_modules() -> None:
+    for module in _LATER:
+        import_module(f"astrotui.tui.screens.{module}")
 
 
 class AstroApp(App[None]):
@@ -57,10 +67,10 @@ class AstroApp(App[None]):
     CSS_PATH = "app.tcss"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "library": LibraryPlace,
-        "frames": FramesPlace,
-        "darks": DarksPlace,
-        "jobs": JobsPlace,
-        "stacks": StacksPlace,
+        "frames": _later("frames", "FramesPlace"),
+        "darks": _later("darks", "DarksPlace"),
+        "jobs": _later("jobs", "JobsPlace"),
+        "stacks": _later("stacks", "StacksPlace"),
     }
     DEFAULT_MODE = "library"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (120, "-wide")]  # noqa: RUF012
@@ -106,6 +116,8 @@ class AstroApp(App[None]):
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
+        from astrotui.tui.screens.trouble import TroubleScreen
+
         while True:
             try:
                 await self._open()
@@ -116,7 +128,13 @@ class AstroApp(App[None]):
                     return
         if self.roots:
             self.queue_index(self.roots)
+        start(self, self._load_the_rest, group="later")
         await self._follow()
+
+    async def _load_the_rest(self) -> None:
+        """Load the other places ahead of their keys, when the first sessions had their turn."""
+        await asyncio.sleep(_LOOK_S)
+        await self.background(_load_modules)
 
     async def _open(self) -> None:
         opening = asyncio.ensure_future(self.store.open())
@@ -228,6 +246,7 @@ class AstroApp(App[None]):
 
     def action_add_folder(self) -> None:
         """Ask for a folder and index it."""
+        from astrotui.tui.screens.prompt import PromptScreen
 
         def given(text: str | None) -> None:
             if text:
@@ -237,6 +256,8 @@ class AstroApp(App[None]):
 
     def open_stack_form(self) -> None:
         """Ask how to stack the present session."""
+        from astrotui.tui.screens.stack_form import StackForm
+
         if self.session_id is None:
             self.notify("choose a session in Library (1) first", severity="warning")
             return
@@ -251,10 +272,14 @@ class AstroApp(App[None]):
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
+        from astrotui.tui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen(self.screen))
 
     def action_pages(self) -> None:
         """Help pages to read."""
+        from astrotui.tui.screens.pages import PagesScreen
+
         if not isinstance(self.screen, PagesScreen):
             self.push_screen(PagesScreen())
 
@@ -263,6 +288,8 @@ class AstroApp(App[None]):
         self.theme = THEMES[1].name if self.current_theme.dark else THEMES[0].name
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        from astrotui.tui.commands import commands
+
         yield from commands(self, self, screen)
 
     # --- leaving --------------------------------------------------------------------------------------------------

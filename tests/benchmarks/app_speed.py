@@ -154,6 +154,16 @@ def child(mode: str, catalog: Path, out: Path) -> None:
     """What runs at the pseudo-terminal."""
     if mode == "watched":
         watch_loop(out)
+    if mode == "bare":
+        from textual.app import App
+        from textual.widgets import Label
+
+        class Empty(App[None]):
+            def compose(self) -> Any:
+                yield Label("Stacks")
+
+        Empty().run()
+        return
     if mode == "picture":
         from textual.app import App, ComposeResult
 
@@ -194,6 +204,13 @@ def measure(catalog: Path, work: Path, frames: int) -> list[tuple[str, str, str]
         sessions.append(terminal.wait(lambda sent: b"2023-" in sent))
         terminal.settle()
         terminal.end()
+    bare = []
+    for _ in range(5):
+        terminal = Terminal([*script, "bare", "--catalog", str(catalog)], 120, 40, environment)
+        bare.append(terminal.wait(lambda sent: b"Stacks" in sent))
+        terminal.settle()
+        terminal.end()
+    rows.append(("bare Textual: start to the first frame", f"{statistics.median(bare):.2f} s", "for comparison"))
     rows.append(("start to the first frame", f"{statistics.median(first):.2f} s", "< 0.30 s"))
     rows.append(
         (
@@ -263,7 +280,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--sessions", type=int, default=500)
     parser.add_argument("--catalog", type=Path, help="keep the catalogue here and use it again")
-    parser.add_argument("--child", choices=("plain", "watched", "picture"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=("bare", "plain", "watched", "picture"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
