@@ -269,7 +269,7 @@ def test_waiting_reports_changes_and_has_a_dead_worker_replaced(
     job = queue.enqueue(catalog, "staged", staged(journal, tmp_path / "out.bin", pause_s=0.03))
     first = workers.start("--drain")
     seen: list[JobRecord] = []
-    replaced: list[object] = []
+    replaced: list[subprocess.Popen[str]] = []
 
     def update_seen(record: JobRecord) -> None:
         if record.stage == "first" and not replaced and first.poll() is None:
@@ -277,7 +277,8 @@ def test_waiting_reports_changes_and_has_a_dead_worker_replaced(
         seen.append(record)
 
     def replace() -> None:
-        if first.poll() is not None:  # a slow machine may ask before the first one has begun
+        # A slow machine may ask before the first worker has begun, and again before its successor has.
+        if first.poll() is not None and all(worker.poll() is not None for worker in replaced):
             replaced.append(workers.start("--drain"))
 
     ended = wait_for(catalog, job, update_seen, 0.02, ensure=replace)
