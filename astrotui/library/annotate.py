@@ -1,6 +1,6 @@
 """Notes, ratings, tags and pins: what people add to sessions, frames and stacks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import CalibrationSet, Frame, Pin, Root, Session, Stack
 from astrotui.errors import AstrotuiError, UsageError
+from astrotui.library.grouping import inside
 from astrotui.library.listing import list_frames, resolve_sessions
 from astrotui.text import clean
 
@@ -36,12 +37,13 @@ class Things:
     sessions: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     stacks: list[int] = field(default_factory=list)
+    inside: list[int] = field(default_factory=list)  # all frames of folders, whatever their type
 
     def all_frames(self, catalog: Catalog) -> list[int]:
-        """The frames that were named, and all of the sessions'."""
+        """The frames that were named, and all of the sessions' and folders'; each once."""
         with catalog.read() as db:
             own = db.scalars(select(Frame.id).where(Frame.session_id.in_(self.sessions)))
-            return [*self.frames, *own]
+            return list(dict.fromkeys([*self.frames, *own, *self.inside]))
 
 
 def find_things(catalog: Catalog, specs: Sequence[str], query: str = "") -> Things:
@@ -62,8 +64,18 @@ def find_things(catalog: Catalog, specs: Sequence[str], query: str = "") -> Thin
             things.stacks.append(int(number))
         elif (frame := _frame_at(catalog, spec)) is not None:
             things.frames.append(frame)
+        elif frames := [] if query else _frames_in(catalog, spec):
+            things.inside += frames
+            with catalog.read() as db:
+                for chunk in _chunks(frames):
+                    things.sessions += db.scalars(
+                        select(Frame.session_id)
+                        .where(Frame.id.in_(chunk), Frame.session_id.is_not(None))
+                        .distinct()
+                    )
         else:
             things.sessions += resolve_sessions(catalog, spec)
+    things.sessions = list(dict.fromkeys(things.sessions))
     if query:
         things.frames += [record.id for record in list_frames(catalog, things.sessions, query)]
         things.sessions = []
@@ -88,6 +100,35 @@ def _frame_at(catalog: Catalog, spec: str) -> int | None:
                 if found is not None:
                     return found
     raise AstrotuiError(f"{clean(path, 300)} is not in the catalogue; index its folder first")
+
+
+def _frames_in(catalog: Catalog, spec: str) -> list[int]:
+    """All frames in the folder that `spec` names: darks, too, which belong to no session."""
+    if spec.isdigit():
+        return []
+    path = Path(spec).expanduser()
+    try:
+        if not path.is_dir():
+            return []
+        path = path.resolve()
+    except (OSError, ValueError):
+        return []
+    found: list[int] = []
+    with catalog.read() as db:
+        for root_id, root in db.execute(select(Root.id, Root.path)).all():
+            place = Path(root)
+            here = Frame.root_id == root_id
+            if path == place or path in place.parents:
+                found += db.scalars(select(Frame.id).where(here))
+            elif place in path.parents:
+                below = inside(path.relative_to(place).as_posix())
+                found += db.scalars(select(Frame.id).where(here, *below))
+    return found
+
+
+def _chunks(items: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def annotate(catalog: Catalog, things: Things, notes: Notes) -> None:

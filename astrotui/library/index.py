@@ -20,14 +20,14 @@ from astrotui.frames.scan import FoundFile, ScanNote, scan
 from astrotui.library.duplicates import refresh_duplicates
 from astrotui.library.grouping import directly_in, inside
 from astrotui.library.index_report import IndexReport
-from astrotui.library.index_writer import Batch, IndexWriter, folder_of, resume
+from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of, resume
 from astrotui.library.progress import Progress, silent
 from astrotui.library.readers import Fresh, ReadFile, read_all
 from astrotui.library.roots import RootPlace, find_root, is_empty
 from astrotui.library.stacks import find_moved_stacks
 from astrotui.text import clean, plural
 
-__all__ = ["IndexReport", "index_roots"]
+__all__ = ["DEVICE_REJECTED", "IndexReport", "index_roots"]
 
 _SPOOL_BYTES = 4_000_000  # of the list of files to read that stay in memory
 _BATCH_FRAMES = 1000  # in one transaction: about a tenth of a second

@@ -1,6 +1,6 @@
 """Sessions and frames as people and scripts see them: records with the keys of `--json`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - records have a field of that name
@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.orm import aliased
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Root, Session
@@ -17,7 +18,8 @@ from astrotui.catalog.saved import saved_texts
 from astrotui.catalog.status import status_expression
 from astrotui.catalog.summaries import session_totals
 from astrotui.errors import AstrotuiError, UsageError
-from astrotui.library.calibrators import load_pins, load_sets, match_session
+from astrotui.library.calibrators import Best, DarkFinder, load_pins, load_sets, match_session
+from astrotui.library.grouping import calibrated_for
 from astrotui.text import clean
 
 
@@ -121,19 +123,21 @@ def list_sessions(
     """
     with catalog.read() as db:
         parsed = parse(query, "sessions", saved=saved_texts(db, "sessions"))
-        found = (darks or chosen_darks)(db)
         totals = session_totals()
         rows = db.execute(
             select(Session, Root.path, *[c for c in totals.c if c.key != "session_id"])
             .join(Root, Session.root_id == Root.id)
-            .outerjoin(totals, totals.c.session_id == Session.id)
+            .join(totals, totals.c.session_id == Session.id)  # one without lights was corrected away
             .order_by(Session.target, Session.night, Session.id)
         ).all()
+        found = darks(db) if darks is not None else _darks_of(db, [row[0] for row in rows])
     names = [c.key for c in totals.c if c.key != "session_id"]
     records = [
         _session_record(row, root, dict(zip(names, values, strict=True)), found.get(row.id))
         for row, root, *values in rows
     ]
+    if not query.strip():
+        return records
     wanted = [r for r in records if parsed.matches(session_fields(r))]
     return parsed.sort(wanted, key=session_fields)
 
@@ -141,46 +145,54 @@ def list_sessions(
 def _session_record(
     row: Session, root: str, totals: dict[str, Any], dark: Mapping[str, Any] | None
 ) -> SessionRecord:
-    counts = {name: int(totals.get(name) or 0) for name in (
-        "lights", "accepted", "rejected", "undecided", "unmeasured", "missing", "quarantined")}  # fmt: skip
     return SessionRecord(
-        row.id, str(Path(root) / row.folder) if row.folder else root, root, row.device, row.camera, row.target, row.first_date,
+        row.id, _below(root, row.folder), root, row.device, row.camera, row.target, row.first_date,
         row.night, row.exposure_s, row.gain, row.binning, row.filter, row.temperature_c, row.width, row.height, row.cfa,
-        integration_s=float(totals.get("integration_s") or 0.0), dark=dark, warnings=tuple(row.warnings), note=row.note,
-        rating=row.rating, tags=tuple(row.tags), **counts,
+        dark=dark, warnings=tuple(row.warnings), note=row.note,
+        rating=row.rating, tags=tuple(row.tags), **totals,
     )  # fmt: skip
+
+
+def _below(root: str, relative: str) -> str:
+    return f"{root.rstrip('/')}/{relative}" if relative else root
 
 
 def chosen_darks(db: DbSession) -> dict[int, dict[str, Any]]:
     """The dark in force of every session that has one: `{session id: {"id", "grade"}}`."""
+    return _darks_of(db, db.scalars(select(Session)).all())
+
+
+def _darks_of(db: DbSession, sessions: Iterable[Session]) -> dict[int, dict[str, Any]]:
     sets = [held for held in load_sets(db) if held.kind in ("dark", "bias")]
     if not sets:
         return {}
-    by_size: dict[tuple[int, int], list[Any]] = {}
-    for held in sets:
-        by_size.setdefault((held.width, held.height), []).append(held)
-    pins = load_pins(db)
+    finder, pins = DarkFinder(sets), load_pins(db)
     found: dict[int, dict[str, Any]] = {}
-    for session in db.scalars(select(Session)):
-        own = sets if session.id in pins else by_size.get((session.width, session.height), [])
-        chosen = match_session(session, own, pins.get(session.id)).chosen("dark") if own else None
-        if chosen is not None:
-            found[session.id] = {"id": chosen.set.id, "grade": chosen.grade}
+    for session in sessions:
+        if session.id in pins:
+            pinned = match_session(session, sets, pins[session.id]).chosen("dark")
+            best = Best(pinned.set, pinned.grade) if pinned is not None else None
+        else:
+            best = None if "dark" in calibrated_for(session.warnings) else finder.best(session)
+        if best is not None:
+            found[session.id] = {"id": best.set.id, "grade": best.grade}
     return found
 
 
 def session_fields(record: SessionRecord) -> dict[str, Any]:
     """A session's values by the names of the query language."""
     return {
-        **{f.name: getattr(record, f.name) for f in fields(record)},
+        **vars(record),
         "exp": record.exposure_s, "temp": record.temperature_c, "integration": record.integration_s,
         "dark": record.dark["grade"] if record.dark else None, "tag": record.tags,
     }  # fmt: skip
 
 
+# Queries look roots up by themselves: under the same name, the two would be taken for one.
+_PLACE = aliased(Root)
 # What a FrameRecord is made of; reading whole rows would cost five times as much.
 _FRAME_COLUMNS = (
-    Frame.id, Root.path, Frame.path, Frame.session_id, Frame.sequence, Frame.date_obs, Frame.exposure_s, Frame.gain,
+    Frame.id, _PLACE.path, Frame.path, Frame.session_id, Frame.sequence, Frame.date_obs, Frame.exposure_s, Frame.gain,
     Frame.temperature_c, Frame.width, Frame.height, status_expression(), Frame.quarantine, Frame.reasons,
     Measurement.problem, Measurement.score, Measurement.stars, Measurement.fwhm_px, Measurement.hfr_px,
     Measurement.eccentricity, Measurement.background_adu, Measurement.noise_adu, Measurement.transparency,
@@ -195,7 +207,7 @@ def list_frames(catalog: Catalog, session_ids: Sequence[int], query: str = "") -
         parsed = parse(query, "frames", saved=saved_texts(db, "frames"))
         rows = db.execute(
             select(*_FRAME_COLUMNS)
-            .join(Root, Frame.root_id == Root.id)
+            .join(_PLACE, Frame.root_id == _PLACE.id)
             .join(Session, Frame.session_id == Session.id)
             .outerjoin(Measurement, Measurement.frame_id == Frame.id)
             .where(Frame.session_id.in_(session_ids), *parsed.where())
@@ -210,8 +222,9 @@ def _frame_record(frame_id: int, root: str, path: str, *values: Any) -> FrameRec
         *numbers, note, rating, tags,
     ) = values  # fmt: skip
     reasons = [r for r in (quarantine, *decided, problem) if r]
-    return FrameRecord(
-        frame_id, f"{root.rstrip('/')}/{path}", session, sequence, date, exposure, gain, temperature, width or 0,
+    make: Any = FrameRecord  # its fields are those of the columns
+    return make(  # type: ignore[no-any-return]
+        frame_id, _below(root, path), session, sequence, date, exposure, gain, temperature, width or 0,
         height or 0, status, tuple(dict.fromkeys(reasons)), *numbers, note, rating, tuple(tags),
     )  # fmt: skip
 

@@ -48,3 +48,69 @@ def test_wrong_corrections_list_what_exists(catalog: Catalog) -> None:
         correct(catalog, [1], {"type": "picture"})
     with pytest.raises(UsageError, match="RGGB"):
         correct(catalog, [1], {"pattern": "XTRANS"})
+
+
+def test_a_corrected_folder_corrects_what_comes_later(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    root = tmp_path / "root"
+    for i in range(2):
+        write_frame(root / "caps on" / f"{i}.fits", DATE_OBS=f"2025-01-02T22:0{i}:00")
+        write_frame(root / "M1" / f"{i}.fits", DATE_OBS=f"2025-01-02T23:0{i}:00")
+    index_roots(catalog, [root])
+    things = find_things(catalog, [str(root / "caps on")])
+    assert correct(catalog, things.all_frames(catalog), {"type": "dark"}) == 2
+    write_frame(root / "caps on" / "2.fits", DATE_OBS="2025-01-02T22:02:00")
+    write_frame(root / "M1" / "2.fits", DATE_OBS="2025-01-02T23:02:00")
+    index_roots(catalog, [root])
+    assert [(s.lights, Path(s.path).name) for s in list_sessions(catalog)] == [(3, "M1")]
+    with catalog.read() as db:
+        assert [(s.kind, s.frames) for s in load_sets(db)] == [("dark", 3)]
+    # A folder without any session can be named, too; here to take it back.
+    things = find_things(catalog, [str(root / "caps on")])
+    assert things.sessions == []
+    correct(catalog, things.all_frames(catalog), {"type": "light"})
+    write_frame(root / "caps on" / "3.fits", DATE_OBS="2025-01-02T22:03:00")
+    index_roots(catalog, [root])
+    assert sorted(s.lights for s in list_sessions(catalog)) == [3, 4]
+
+
+def test_a_correction_of_some_frames_stays_with_them(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    root = tmp_path / "root"
+    for i in range(3):
+        write_frame(root / "M1" / f"{i}.fits", DATE_OBS=f"2025-01-02T22:0{i}:00")
+    index_roots(catalog, [root])
+    correct(catalog, [1], {"type": "dark"})
+    write_frame(root / "M1" / "3.fits", DATE_OBS="2025-01-02T22:03:00")
+    (root / "M1" / "0.fits").rename(root / "dark.fits")
+    index_roots(catalog, [root])
+    assert [s.lights for s in list_sessions(catalog)] == [3]
+    with catalog.read() as db:
+        assert [(s.kind, s.frames) for s in load_sets(db)] == [("dark", 1)]
+
+
+def test_a_correction_follows_a_frame_to_another_root(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    write_frame(tmp_path / "a" / "x.fits")
+    write_frame(tmp_path / "a" / "y.fits", DATE_OBS="2025-01-02T23:00:00")
+    index_roots(catalog, [tmp_path / "a"])
+    correct(catalog, [1], {"target": "M 42"})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "x.fits").rename(tmp_path / "b" / "x.fits")
+    index_roots(catalog, [tmp_path / "b"])
+    assert {s.target for s in list_sessions(catalog)} == {"M 42", "M 1"}
+
+
+def test_a_note_survives_a_type_set_by_mistake(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    write_frame(tmp_path / "root" / "x.fits")
+    index_roots(catalog, [tmp_path / "root"])
+    annotate(catalog, find_things(catalog, ["1"]), Notes("windy"))
+    correct(catalog, [1], {"type": "dark"})
+    assert list_sessions(catalog) == []
+    correct(catalog, [1], {"type": "light"})
+    assert [(s.id, s.note) for s in list_sessions(catalog)] == [(1, "windy")]
