@@ -4,7 +4,7 @@ import click
 from sqlalchemy import select
 
 from astrotui.cli.common import State, emit, number, pass_state, shared_options, table
-from astrotui.text import duration, plural
+from astrotui.text import clean, duration, plural
 
 
 @click.command()
@@ -49,11 +49,14 @@ def _library(state: State) -> None:
         for s in sets
     ]  # fmt: skip
     heads = ("ID", "KIND", "CAMERA", "EXP", "GAIN", "BIN", "TEMP", "FILTER", "FRAMES", "PATH")
-    click.echo(table(heads, lines, right=(0, 3, 4, 6, 8)))
+    if not sets:
+        click.echo("no calibration frames in the catalogue; `astrotui index FOLDER` reads them")
+    else:
+        click.echo(table(heads, lines, right=(0, 3, 4, 6, 8)))
     for gap in gaps:
         click.echo(
-            f"gap: {plural(gap.sessions, 'session')} ({duration(gap.lights_s)} of light) "
-            f"without an exact dark: {gap.advice()}"
+            f"gap: {plural(gap.sessions, 'session')} ({duration(gap.lights_s)} of light) without an exact dark "
+            f"within 5 °C: {gap.advice()}"
         )
 
 
@@ -64,7 +67,7 @@ def _candidates(state: State, spec: str, kind: str) -> None:
     with state.open() as catalog:
         ids = resolve_sessions(catalog, spec)
         if len(ids) > 1:
-            raise click.UsageError(f"{spec!r} names {len(ids)} sessions; give the id of one")
+            raise click.UsageError(f"{clean(spec, 200)!r} names {len(ids)} sessions; give the id of one")
         match = session_match(catalog, ids[0])
     candidates = match.candidates[kind]
     if state.json:
@@ -81,7 +84,7 @@ def _candidates(state: State, spec: str, kind: str) -> None:
         )  # fmt: skip
         return
     if not candidates:
-        click.echo(f"no {kind} in the catalogue")
+        click.echo(f"no {kind} in the catalogue; `astrotui index FOLDER` reads them")
         return
     rows = [
         (
@@ -96,6 +99,15 @@ def _candidates(state: State, spec: str, kind: str) -> None:
         table(("", "ID", "GRADE", "EXP", "GAIN", "BIN", "TEMP", "FRAMES"), rows, right=(1, 3, 4, 6, 7))
     )
     for c in candidates:
-        click.echo(f"{c.set.id}: {'; '.join(c.reasons) or 'fits'}")
-    if match.chosen(kind) is None:
-        click.echo(f"no {kind} is used" + (", as pinned" if kind in match.pinned_none else ": none fits"))
+        click.echo(clean(f"{c.set.id}: {'; '.join(c.reasons) or 'fits'}", 500))
+    if match.chosen(kind) is not None:
+        return
+    if kind in match.done:
+        why = ": the lights are calibrated already"
+    else:
+        why = (
+            ", as pinned"
+            if kind in match.pinned_none
+            else f": none fits; `astrotui set {ids[0]} --{kind} ID` pins one"
+        )
+    click.echo(f"no {kind} is used{why}")

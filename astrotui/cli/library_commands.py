@@ -21,18 +21,21 @@ from astrotui.cli.common import (
     shared_options,
     table,
 )
-from astrotui.text import duration, plural
+from astrotui.text import clean, duration, plural
 
 
 @click.command()
 @click.argument("roots", nargs=-1, type=click.Path(path_type=Path), metavar="ROOT ...")
+@click.option("--again", is_flag=True, help="Read all files, not only those that changed.")
+@click.option("--emptied", is_flag=True, help="An empty ROOT was emptied on purpose: its frames are missing.")
 @click.option("--detach", is_flag=True, help="Queue it and return.")
 @shared_options
 @pass_state
-def index(state: State, roots: tuple[Path, ...], detach: bool) -> None:
+def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, detach: bool) -> None:
     """Read new, changed and vanished files of ROOT folders into the catalogue.
 
-    Without ROOT, all known roots are read again. Nothing under a root is ever written.
+    Without ROOT, all known roots are looked at. Nothing under a root is ever written. Files that vanished are marked
+    missing and keep their decisions. A ROOT that is empty or gone is taken for a disk that is not mounted.
     """
     from astrotui.library.index import index_roots
     from astrotui.library.roots import list_roots
@@ -42,6 +45,8 @@ def index(state: State, roots: tuple[Path, ...], detach: bool) -> None:
         if not places:
             raise click.UsageError("name a folder to index: astrotui index ROOT ...")
         if detach:
+            if again or emptied:
+                raise click.UsageError("--detach goes with neither --again nor --emptied")
             from astrotui.cli.jobs_shared import queue_and_launch
 
             payload = {"roots": [str(place.expanduser().absolute()) for place in places]}
@@ -49,17 +54,18 @@ def index(state: State, roots: tuple[Path, ...], detach: bool) -> None:
             return
         line = ProgressLine()
         try:
-            report = index_roots(catalog, places, line)
+            report = index_roots(catalog, places, line, again=again, emptied=emptied)
         finally:
             line.close()
     if state.json:
         emit(asdict(report))
         return
     changes = [
-        plural(count, word) if word == "frame" else f"{count:,} {word}"
+        f"{count:,} {word}"
         for count, word in (
             (report.new, "new"), (report.changed, "changed"), (report.moved, "moved"), (report.returned, "back"),
-            (report.missing, "vanished"), (report.writing, "still being written"), (report.unchanged, "unchanged"),
+            (report.missing, "vanished"), (report.writing, "still being written, left for the next run"),
+            (report.unchanged, "unchanged"),
         )
         if count
     ]  # fmt: skip
@@ -67,16 +73,22 @@ def index(state: State, roots: tuple[Path, ...], detach: bool) -> None:
         state,
         f"{plural(report.frames, 'frame')} in {', '.join(report.roots)}: {', '.join(changes) or 'no change'}",
     )
+    if report.stacks:
+        say(state, f"{plural(report.stacks, 'stack')} found at a new place")
+    if report.duplicates:
+        are = "is a copy" if report.duplicates == 1 else "are copies"
+        files = plural(report.duplicates, "file")
+        say(state, f"{files} of the library {are} of others; `astrotui sessions` tells which")
     if report.quarantined:
-        note(f"{plural(report.quarantined, 'file')} quarantined:")
+        note(f"{plural(report.quarantined, 'file')} quarantined, that is, not usable and left out:")
         for problem in report.problems[:20]:
             note(f"  {problem['path']}: {problem['reason']}")
         if len(report.problems) > 20:
-            note(
-                f"  and {len(report.problems) - 20} more; `astrotui frames SESSION status:quarantined` lists them"
-            )
+            note(f"  and {len(report.problems) - 20:,} more; `astrotui index --json ROOT` lists all")
     for text in report.notes[:20]:
         note(text)
+    if len(report.notes) > 20:
+        note(f"and {len(report.notes) - 20:,} more notes; `astrotui index --json ROOT` lists all")
 
 
 @click.command(context_settings=QUERY_SETTINGS)
@@ -117,6 +129,15 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
     click.echo(table(heads, rows, right=(0, 4, 5, 7, 8)))
     total = sum(r.integration_s for r in records)
     click.echo(f"{plural(len(records), 'session')}, {duration(total)}")
+    told = [f"session {r.id}: {warning}" for r in records for warning in r.warnings]
+    for text in told[:_MOST_WARNINGS]:
+        click.echo(clean(text, 300))
+    if len(told) > _MOST_WARNINGS:
+        more = plural(len(told) - _MOST_WARNINGS, "more warning")
+        click.echo(f"and {more}; narrow the query, or see `astrotui sessions --json`")
+
+
+_MOST_WARNINGS = 20  # below the table
 
 
 def _attention(unmeasured: int, warnings: int) -> str:
@@ -203,8 +224,8 @@ def set_(
 ) -> None:
     """Correct what files say, or add notes, ratings, tags and pins to SESSION, frames or stacks.
 
-    A SPEC is a session (id, folder or query), the path of a frame, or stack:ID. Corrections stick when files are
-    read again.
+    Name a session (id, folder or query), the path of a frame, or stack:ID. Corrections stick when files are read
+    again; those of a whole folder hold for frames that come into it later, and may name a folder of darks or flats.
     """
     from astrotui.library.annotate import Notes, annotate, find_things, pin
     from astrotui.library.corrections import correct
@@ -230,6 +251,8 @@ def set_(
         counts = {"sessions": len(things.sessions), "frames": len(things.all_frames(catalog)), "corrected": 0}
         if not notes.empty:
             annotate(catalog, things, notes)
+        if pins and not things.sessions:
+            raise click.UsageError("only sessions can have a dark, flat or bias pinned; none is named")
         for kind, choice in pins.items():
             pin(catalog, things.sessions, kind, choice)
         if corrections:
@@ -237,4 +260,7 @@ def set_(
     if state.json:
         emit(counts)
     else:
-        click.echo(f"set for {plural(counts['sessions'], 'session')}, {plural(counts['frames'], 'frame')}")
+        parts = [plural(counts["sessions"], "session")] if counts["sessions"] else []
+        parts += [plural(counts["frames"], "frame")] if counts["frames"] else []
+        parts += [plural(len(things.stacks), "stack")] if things.stacks else []
+        click.echo(f"set for {', '.join(parts)}")

@@ -23,7 +23,7 @@ from astrotui.library.index_report import IndexReport
 from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of, resume
 from astrotui.library.progress import Progress, silent
 from astrotui.library.readers import Fresh, ReadFile, read_all
-from astrotui.library.roots import RootPlace, find_root, is_empty
+from astrotui.library.roots import RootPlace, find_root, forget_empty_roots, is_empty
 from astrotui.library.stacks import find_moved_stacks
 from astrotui.text import clean, plural
 
@@ -76,6 +76,7 @@ def index_roots(
     report.stacks = find_moved_stacks(catalog)
     if not report.frames and not report.quarantined and not report.missing:
         names = ", ".join(report.roots)
+        forget_empty_roots(catalog)
         raise AstrotuiError(f"{names}: no frames found (FITS, TIFF or 16-bit PNG files)")
     return report
 

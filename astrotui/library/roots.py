@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
@@ -170,6 +170,13 @@ def _take_in_corrections(db: DbSession, outer: Root, inner: Root, prefix: str) -
         else:
             row.root_id = outer.id
     db.flush()
+
+
+def forget_empty_roots(catalog: Catalog) -> None:
+    """Remove roots in which no frame was ever found: a folder that was named by mistake."""
+    used = exists().where(Frame.root_id == Root.id)
+    with catalog.write(durable=False) as db:
+        db.execute(delete(Root).where(~used))
 
 
 def list_roots(catalog: Catalog) -> Iterator[Path]:

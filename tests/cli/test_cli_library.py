@@ -1,5 +1,6 @@
 """`index`, `sessions`, `frames`, `set`, `darks`, `accept`, `reject`, `undo`, `redo` from the shell."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,49 @@ def test_saved_queries(run: Run, samples: Path) -> None:
     assert run("queries", "delete", "seestar").code == 0
     assert run("sessions", "query:seestar").code == 2
     assert len(run("sessions", f"root:{samples}", "--json").json) == 3
+
+
+def test_copies_and_empty_disks_are_told(run: Run, samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "DWARF_II", tmp_path / "copy" / "DWARF_II")
+    run("index", samples)
+    first = run("index", tmp_path / "copy")
+    assert first.code == 0 and "are copies of others" in first.out
+    assert "are also in" in run("sessions").out
+    shutil.move(tmp_path / "copy" / "DWARF_II", tmp_path / "aside")
+    gone = run("index", tmp_path / "copy")
+    assert (gone.code, gone.err.count("\n")) == (1, 1) and "is the disk mounted" in gone.err
+    both = run("index", "--json")
+    assert both.code == 0 and "is the disk mounted" in both.json["notes"][0] and both.json["missing"] == 0
+    assert run("index", "--emptied", tmp_path / "copy", "--json").json["missing"] > 0
+
+
+def test_all_files_can_be_read_again(run: Run, samples: Path) -> None:
+    first = run("index", samples, "--json").json
+    again = run("index", samples, "--again", "--json").json
+    assert (again["new"], again["changed"], again["unchanged"]) == (0, 0, first["new"])
+
+
+def test_a_folder_can_be_corrected_and_pinned_things_need_sessions(run: Run, samples: Path) -> None:
+    run("index", samples)
+    before = len(run("sessions", "--json").json)
+    darks = next(d for d in run("darks", "--json").json if d["kind"] == "dark" and not d["is_master"])
+    assert run("set", darks["path"], "--type", "light").code == 0
+    assert len(run("sessions", "--json").json) == before + 1
+    assert run("set", darks["path"], "--type", "dark").code == 0
+    assert len(run("sessions", "--json").json) == before
+    refused = run("set", darks["path"], "--dark", "none")
+    assert refused.code == 2 and "only sessions" in refused.err
+
+
+def test_a_bare_word_finds_frames_by_name(run: Run, samples: Path) -> None:
+    run("index", samples)
+    (frame,) = run("frames", "m45", "failed", "--json").json
+    assert "failed_" in frame["path"]
+
+
+def test_flats_and_bias_are_ranked_with_reasons(run: Run, samples: Path) -> None:
+    run("index", samples)
+    for kind in ("flat", "bias"):
+        found = run("darks", "m42", "--kind", kind, "--json").json
+        assert all(c["kind"] == kind and (c["reasons"] or c["grade"] == "exact") for c in found)
+        assert run("darks", "m42", "--kind", kind).code == 0

@@ -11,6 +11,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.library.choose import decide
 from astrotui.library.index import index_roots
 from astrotui.library.listing import list_frames, list_sessions, resolve_sessions
+from astrotui.library.roots import list_roots
 from tests.library.conftest import WriteFrame
 
 
@@ -27,6 +28,7 @@ def test_a_folder_without_frames_is_an_error(catalog: Catalog, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(AstrotuiError, match="no frames found"):
         index_roots(catalog, [tmp_path / "empty"])
+    assert list(list_roots(catalog)) == []  # named by mistake, and not looked at for ever
     with pytest.raises(AstrotuiError, match="no such folder"):
         index_roots(catalog, [tmp_path / "nowhere"])
 
