@@ -48,9 +48,12 @@ class Lane:
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 future.set_exception(error)
 
-    def end(self, timeout: float | None) -> None:
-        """Finish what was given before, or give up after `timeout` seconds."""
+    def end(self) -> None:
+        """Take nothing more than what was given before; of lanes that share their tasks, any one ends."""
         self._tasks.put(None)
+
+    def join(self, timeout: float | None) -> None:
+        """Wait for the end, at most `timeout` seconds."""
         self._thread.join(timeout)
 
 
@@ -118,8 +121,10 @@ class Store:
 
     def close(self, *, wait: bool = True) -> None:
         """Let writes end and close the catalogue; without `wait`, leave a write that waits for a lock alone."""
-        self._writer.end(None if wait else _LEAVE_S)
-        for lane in self._readers:
-            lane.end(_LEAVE_S)
+        lanes = (self._writer, *self._readers)
+        for lane in lanes:
+            lane.end()
+        for lane in lanes:
+            lane.join(None if wait and lane is self._writer else _LEAVE_S)
         if self._catalog is not None:
             self._catalog.close()
