@@ -173,7 +173,7 @@ class _RootIndexer:
                     Frame.root_id == self.place.root_id, *directly_in(folder)
                 )
             )
-            return {row.path: row for row in rows}
+            return {row.path: row for row in rows.all()}
 
     def _new_sidecar(self, folder: str) -> bool:
         """Whether a telescope wrote its session file after the frames were read: it tells of them, too."""
@@ -211,7 +211,12 @@ class _RootIndexer:
             return []
         with self.catalog.read() as db:
             ids = db.connection().execute(select(Frame.id, Frame.path).where(*self._here()))
-            lost = [row.id for row in ids if not self._was_seen(row.id) and not self._hidden(row.path)]
+            lost = [
+                row.id
+                for part in ids.partitions(5000)
+                for row in part
+                if not self._was_seen(row.id) and not self._hidden(row.path)
+            ]
             present: list[int] = []
             for start in range(0, len(lost), 500):
                 chunk = lost[start : start + 500]
