@@ -147,7 +147,7 @@ def _between(edges: NDArray[np.intp], size: int) -> Float32Array:
     centers = (edges[:-1] + edges[1:] - 1) / 2
     place = np.interp(np.arange(size), centers, np.arange(len(centers)))
     weights = np.maximum(1 - np.abs(place[:, None] - np.arange(len(centers))), 0)
-    return weights.astype(np.float32)
+    return np.asarray(weights, np.float32)
 
 
 def _from_neighbors(flat: Float32Array, step: int) -> Float32Array:
