@@ -17,10 +17,10 @@ from astrotui.imaging.combine import check_percentile
 from astrotui.imaging.debayer import BILINEAR, MALVAR, red_phase
 from astrotui.imaging.resample import plan_warp
 from astrotui.imaging.scoring import predicted_noise
-from astrotui.imaging.types import Float64Array
 from astrotui.stacking.bands import BandStack, choose_band_rows, plan_memory
 from astrotui.stacking.calibration import LoadedCalibration, load_calibrations
 from astrotui.stacking.framing import Field, frame_field
+from astrotui.stacking.noise import sample_noise
 from astrotui.stacking.passone import PassOne, UsedFrame, first_pass
 from astrotui.stacking.persistent import persistent_defects
 from astrotui.stacking.plan import PlanFrame, SkippedFrame, StackPlan
@@ -36,9 +36,6 @@ _T = TypeVar("_T")
 
 _PROBE = (1200, 1600)  # rows and columns at the middle of the result on which it is measured
 _UNDERSHOOT = 3.0  # noise by which an interpolated pixel may lie beyond what its neighbors allow
-# Noise of a pixel after demosaicing and resampling, relative to a raw one: measured on white noise.
-_MOSAIC_GAIN = np.array([0.9, 0.8, 0.9])
-_PLAIN_GAIN = 0.9
 
 
 def run_plan(
@@ -195,7 +192,7 @@ class _Run:
                 raise PlanError(str(error)) from error
         sky = found.sky if plan.recipe.normalize != "none" else np.mean([u.location for u in used], axis=0)
         tasks = [self._task(u, calibrations) for u in used]
-        sigma, photon = self._noise(used, calibrations)
+        sigma, photon = sample_noise(plan, used, calibrations, self.planes)
         weights = np.array([u.weight for u in used])
         rule = combine_rule(plan.recipe, sigma, photon, weights, sky)
         memory = plan_memory(
@@ -276,21 +273,6 @@ class _Run:
                 [*np.resize(used.location, 3), _UNDERSHOOT * float(used.noise.max())], np.float32
             ),
         )
-
-    def _noise(
-        self, used: Sequence[UsedFrame], calibrations: Sequence[LoadedCalibration]
-    ) -> tuple[Float64Array, Float64Array]:
-        """Noise and photon variance per ADU of normalized, resampled samples, (planes, n)."""
-        gain = _MOSAIC_GAIN if self.plan.cfa else _PLAIN_GAIN
-        sigma, photon = [], []
-        for one in used:
-            loaded = calibrations[self.plan.frames[one.index].calibration]
-            # Sky light makes most of the noise, or else less is known than this assumes, and less is rejected.
-            light = one.location if loaded.pedestal_free else 0.1 * one.location
-            per_adu = one.noise**2 / np.maximum(light, np.maximum(one.noise, 1e-6))
-            sigma.append(one.factor * one.noise * gain)
-            photon.append(one.factor * per_adu * gain**2)
-        return np.stack(sigma, axis=1), np.stack(photon, axis=1)
 
     def _rejection(self, count: int) -> str:
         recipe = self.plan.recipe
