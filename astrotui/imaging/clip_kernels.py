@@ -16,9 +16,20 @@ SCRATCH_ROWS = 12
 NONE, SIGMA, WINSORIZED, LINEAR, PERCENTILE, MINMAX, MEDIAN = range(7)
 
 # None of these flags reorders a sum or lets a NaN be forgotten; division by zero must not branch.
-KERNEL = njit(
-    nogil=True, cache=True, error_model="numpy", boundscheck=False, fastmath={"contract", "nsz", "arcp"}
+_FLAGS = {"contract", "nsz", "arcp"}
+KERNEL = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False, fastmath=_FLAGS)
+"""Compiles what Python calls; kept on disk."""
+
+INNER = njit(  # type: ignore[call-overload]  # its stub does not know the last two
+    nogil=True,
+    error_model="numpy",
+    boundscheck=False,
+    fastmath=_FLAGS,
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
 )
+"""Compiles what only kernels call, in half the time: without what Python needs, which would crash on calling it."""
+
 
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
@@ -26,7 +37,7 @@ _HALF = np.float32(0.5)
 _MAX_PASSES = 30  # of one winsorizing; it settles after three or four
 
 
-@KERNEL
+@INNER
 def sort_block(block: Any, net: Any, lanes: int) -> None:
     """Sort the columns of `block` in place by the comparators `net`, int32 (m, 2)."""
     for q in range(net.shape[0]):
@@ -39,7 +50,7 @@ def sort_block(block: Any, net: Any, lanes: int) -> None:
             lower[k] = y if x < y else x
 
 
-@KERNEL
+@INNER
 def _winsorized_pass(block: Any, width: int, center: Any, sigma: Any, t: Any) -> None:
     """Samples within 1.5 sigma of the center: t[0] their sum, t[1] sum of squares, t[2] count; t[3] samples below."""
     inner1 = t[0]
@@ -65,7 +76,7 @@ def _winsorized_pass(block: Any, width: int, center: Any, sigma: Any, t: Any) ->
             below[k] += _ONE if row[k] - center[k] < -bound[k] else _ZERO
 
 
-@KERNEL
+@INNER
 def _winsorized_solve(width: int, count: Any, sigma: Any, lower: Any, upper: Any, t: Any) -> None:
     """One step to the sigma that equals 1.134 times the deviation of the samples winsorized at 1.5 of it.
 
@@ -92,7 +103,7 @@ def _winsorized_solve(width: int, count: Any, sigma: Any, lower: Any, upper: Any
         upper[k] = high
 
 
-@KERNEL
+@INNER
 def _deviation_pass(block: Any, width: int, center: Any, count: Any, sigma: Any, t: Any) -> None:
     """Standard deviation of the samples that are not BIG; sets t[4] to 1: there is nothing to iterate."""
     sum1 = t[0]
@@ -113,7 +124,7 @@ def _deviation_pass(block: Any, width: int, center: Any, count: Any, sigma: Any,
         t[4, k] = _ONE
 
 
-@KERNEL
+@INNER
 def clip_block(
     block: Any,
     lanes: int,
@@ -225,99 +236,3 @@ def clip_block(
                         block[i, left] = block[i, k]
                     left += 1
             width = left
-
-
-@KERNEL
-def ends_by_rank(
-    block: Any,
-    lanes: int,
-    method: int,
-    low: Any,
-    high: Any,
-    first: Any,
-    last: Any,
-    least: Any,
-    most: Any,
-    median: Any,
-) -> None:
-    """What linear fit, percentile and min-max clipping keep of sorted lanes: a run of ranks."""
-    for k in range(lanes):
-        a = first[k]
-        b = last[k]
-        n = b - a
-        if n == 0:
-            least[k] = BIG
-            most[k] = -BIG
-            continue
-        if method == MINMAX:
-            drop_low = int(low)
-            drop_high = int(high)
-            if drop_low + drop_high >= n:  # too few: drop in proportion, keep at least one
-                together = drop_low + drop_high
-                drop_low = (n - 1) * drop_low // together
-                drop_high = (n - 1) * drop_high // together
-            a += drop_low
-            b -= drop_high
-        elif method == PERCENTILE:
-            while a < b and block[a, k] < -low * abs(median[k]):  # residuals: the median is at 0
-                a += 1
-            while b > a and block[b - 1, k] > high * abs(median[k]):
-                b -= 1
-            if a == b:
-                a = first[k]
-                b = last[k]
-        else:
-            a, b = _linear_ends(block, k, a, b, low, high)
-        first[k] = a
-        last[k] = b
-        least[k] = block[a, k]
-        most[k] = block[b - 1, k]
-
-
-@KERNEL
-def _linear_ends(block: Any, k: int, a: int, b: int, low: Any, high: Any) -> tuple[int, int]:
-    """Fit value against rank, take outliers off both ends, repeat until none goes."""
-    while b - a > 2:
-        n = b - a
-        middle = 0.5 * (a + b - 1)
-        total = 0.0
-        moment = 0.0
-        for i in range(a, b):
-            total += block[i, k]
-            moment += (i - middle) * block[i, k]
-        level = total / n
-        slope = moment / (n * (n * n - 1.0) / 12.0)
-        spread = 0.0
-        for i in range(a, b):
-            spread += abs(block[i, k] - level - slope * (i - middle))
-        spread /= n
-        p = a
-        q = b
-        while p < q and block[p, k] - level - slope * (p - middle) < -low * spread:
-            p += 1
-        while q > p and block[q - 1, k] - level - slope * (q - 1 - middle) > high * spread:
-            q -= 1
-        if p == q or (p == a and q == b):
-            break
-        a = p
-        b = q
-    return a, b
-
-
-@KERNEL
-def ties(work: Any, lanes: int, first: Any, last: Any, samples: Any, t: Any) -> None:
-    """How many dropped samples equal the least (t[0]) and the greatest (t[1]) kept one."""
-    for k in range(lanes):
-        same_low = 0
-        same_high = 0
-        if last[k] > first[k]:
-            i = first[k] - 1
-            while i >= 0 and work[i, k] == work[first[k], k]:
-                same_low += 1
-                i -= 1
-            i = last[k]
-            while i < samples[k] and work[i, k] == work[last[k] - 1, k]:
-                same_high += 1
-                i += 1
-        t[0, k] = np.float32(same_low)
-        t[1, k] = np.float32(same_high)

@@ -159,8 +159,6 @@ def combine_stack(
     ValueError
         Wrong shapes, weights or limits; percentile on a cube whose median is within 5 sigma of 0.
     """
-    from astrotui.imaging.combine_kernels import combine_tile
-
     data, weight = _checked(cube, method, reject, weights)
     n = len(data)
     below, above = _limits(reject, low, high)
@@ -184,21 +182,54 @@ def combine_stack(
         columns = part.shape[1]
         tile = new_tile(1, 1, columns, n)
         fill_tile(tile, part[:, None, None, :])
-        combine_tile(
+        run_tile(
             tile,
             columns,
-            sorting_network(n),
-            median_network(n),
             rejection_code(method, reject),
-            np.float32(below),
-            np.float32(above),
-            np.float32(1.0 if reject == "auto" else 0.0),
+            (below, above, 1.0 if reject == "auto" else 0.0),
             (1 / noise)[None].astype(np.float32),
             weight,
             value[:, :, start : start + columns],
-            *(count[:, :, start : start + columns] for count in counts),
+            counts[..., start : start + columns],
         )
     return _result(value, counts, cube.shape[1:])
+
+
+def run_tile(
+    tile: Float32Array,
+    columns: int,
+    method: int,
+    limits: tuple[float, float, float],
+    inverse_sigma: Float32Array,
+    weight: Float32Array,
+    value: Float32Array,
+    counts: NDArray[np.uint16],
+) -> None:
+    """Reject and combine a tile by the kernel that its method belongs to.
+
+    Parameters
+    ----------
+    tile : float32 (planes, rows, n, columns or more); changed
+    method : of `rejection_code`
+    limits : low, high, and the least sigma in units of 1 / inverse_sigma (0: all inverse_sigma are 1)
+    inverse_sigma : float32 (planes, n)
+    weight : float32 (n,)
+    value : float32 (planes, rows, columns), gets the combination
+    counts : uint16 (3, planes, rows, columns), gets samples rejected low and high, and all there are
+    """
+    from astrotui.imaging import clip_kernels as kernels
+
+    net = sorting_network(tile.shape[2])
+    low, high, floor = (np.float32(limit) for limit in limits)
+    if method in (kernels.LINEAR, kernels.PERCENTILE, kernels.MINMAX):
+        from astrotui.imaging.rank_kernels import combine_tile_by_rank
+
+        combine_tile_by_rank(tile, columns, net, method, low, high, weight, value, *counts)
+        return
+    from astrotui.imaging.combine_kernels import combine_tile
+
+    middle = median_network(tile.shape[2])
+    combine_tile(tile, columns, net, middle, method, low, high, floor, inverse_sigma, weight, value, *counts)
 
 
 def fill_tile(tile: Float32Array, samples: NDArray[np.floating[Any]]) -> None:

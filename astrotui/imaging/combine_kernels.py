@@ -10,6 +10,7 @@ import numpy as np
 
 from astrotui.imaging.clip_kernels import (
     BIG,
+    INNER,
     KERNEL,
     LANES,
     MEDIAN,
@@ -18,9 +19,7 @@ from astrotui.imaging.clip_kernels import (
     SIGMA,
     WINSORIZED,
     clip_block,
-    ends_by_rank,
     sort_block,
-    ties,
 )
 
 _ZERO = np.float32(0)
@@ -28,7 +27,7 @@ _ONE = np.float32(1)
 _HALF = np.float32(0.5)
 
 
-@KERNEL
+@INNER
 def _average(
     samples: Any,
     x0: int,
@@ -61,31 +60,7 @@ def _average(
         out[k] = median[k] + total[k] / weights[k] if weights[k] > _ZERO else np.float32(np.nan)
 
 
-@KERNEL
-def _average_by_rank(
-    samples: Any, x0: int, lanes: int, weight: Any, lo: Any, hi: Any, median: Any, t: Any, out: Any
-) -> None:
-    """As `_average`, but of samples equal to an end the first t[0] and t[1] are left out."""
-    for k in range(lanes):
-        drop_low = t[0, k]
-        drop_high = t[1, k]
-        total = _ZERO
-        weights = _ZERO
-        for i in range(samples.shape[0]):
-            d = samples[i, x0 + k] - median[k]
-            if not (d >= lo[k] and d <= hi[k] and samples[i, x0 + k] < BIG):
-                continue
-            if d == lo[k] and drop_low > _ZERO:
-                drop_low -= _ONE
-            elif d == hi[k] and drop_high > _ZERO:
-                drop_high -= _ONE
-            else:
-                weights += weight[i]
-                total += weight[i] * d
-        out[k] = median[k] + total / weights if weights > _ZERO else np.float32(np.nan)
-
-
-@KERNEL
+@INNER
 def _residuals(
     samples: Any, x0: int, work: Any, lanes: int, inverse_sigma: Any, median: Any, least: Any, most: Any
 ) -> None:
@@ -106,7 +81,7 @@ def _residuals(
             most[k] = r if r > most[k] else most[k]
 
 
-@KERNEL
+@INNER
 def _clip_queue(
     queue: Any,
     queued: Any,
@@ -145,7 +120,7 @@ def _clip_queue(
         hi[x] = most[j]
 
 
-@KERNEL
+@INNER
 def _begin_block(
     samples: Any,
     x0: int,
@@ -154,7 +129,6 @@ def _begin_block(
     net: Any,
     middle: Any,
     method: int,
-    by_floor: bool,
     counts: Any,
     median: Any,
     found: Any,
@@ -181,14 +155,13 @@ def _begin_block(
         for k in range(lanes):  # any sample does as the origin of the sums
             median[k] = samples[0, x0 + k] if samples[0, x0 + k] < BIG else _ZERO
         return
-    only_middle = complete and (method == MEDIAN or by_floor)
-    sort_block(work, middle if only_middle else net, lanes)
+    sort_block(work, middle if complete else net, lanes)
     for k in range(lanes):
         m = counts[k]
         median[k] = _HALF * (work[m // 2, k] + work[(m - 1) // 2, k]) if m > 0 else np.float32(np.nan)
 
 
-@KERNEL
+@INNER
 def combine_row(
     samples: Any,
     columns: int,
@@ -217,7 +190,7 @@ def combine_row(
     samples : float32 (n, columns or more), by frame; NaN and infinity become BIG
     columns : pixels of the row
     net, middle : int32 (m, 2), comparators that sort n samples; those that bring the middle ones in place
-    method : NONE, SIGMA, ...; MEDIAN combines by the median of all samples
+    method : NONE, SIGMA, WINSORIZED; MEDIAN combines by the median of all samples
     low, high : limits of the method
     floor : least sigma of the clips, in units of 1 / inverse_sigma; 0 where all inverse_sigma are 1. Where no
         residual is beyond the floor's limits nothing can go, and only the other pixels are sorted and clipped
@@ -233,7 +206,7 @@ def combine_row(
     """
     wide = work.shape[1]
     n = samples.shape[0]
-    by_floor = floor > _ZERO and method in (SIGMA, WINSORIZED)
+    clips = method in (SIGMA, WINSORIZED)
     lo = ends[0]
     hi = ends[1]
     median = ends[2]
@@ -243,16 +216,16 @@ def combine_row(
     for x0 in range(0, columns, wide):
         lanes = min(wide, columns - x0)
         center = median[x0:]
-        _begin_block(samples, x0, work, lanes, net, middle, method, by_floor, counts[x0:], center, t[11])
+        _begin_block(samples, x0, work, lanes, net, middle, method, counts[x0:], center, t[11])
         for k in range(x0, x0 + lanes):
             first[k] = 0
             last[k] = counts[k]
             lo[k] = -BIG
             hi[k] = BIG
-        if by_floor:
+        if clips:
             _residuals(samples, x0, work, lanes, inverse_sigma, center, least, most)
             for k in range(lanes):
-                if least[k] < -low * floor or most[k] > high * floor:
+                if least[k] < -low * floor or most[k] > high * floor or floor == _ZERO:
                     for i in range(n):
                         queue[i, count] = work[i, k]
                     queued[count] = x0 + k
@@ -277,22 +250,9 @@ def combine_row(
         elif method == MEDIAN:
             for k in range(lanes):
                 out[x0 + k] = center[k]
-        elif method != NONE:
-            for i in range(n):
-                copy = work[i]
-                for k in range(lanes):
-                    copy[k] = copy[k] - center[k] if copy[k] < BIG else BIG
-            a = first[x0:]
-            b = last[x0:]
-            if method in (SIGMA, WINSORIZED):
-                clip_block(work, lanes, method == WINSORIZED, low, high, floor, a, b, lo[x0:], hi[x0:], t)
-            else:
-                ends_by_rank(work, lanes, method, low, high, a, b, lo[x0:], hi[x0:], center)
-                ties(work, lanes, a, b, counts[x0:], t)
-                _average_by_rank(samples, x0, lanes, weight, lo[x0:], hi[x0:], center, t, out[x0:])
     if count > 0:
         _clip_queue(queue, queued, count, net, method == WINSORIZED, low, high, floor, first, last, lo, hi, t)
-    if method in (NONE, SIGMA, WINSORIZED):
+    if method != MEDIAN:
         for x0 in range(0, columns, wide):
             lanes = min(wide, columns - x0)
             _average(samples, x0, lanes, inverse_sigma, weight, lo[x0:], hi[x0:], median[x0:], t, out[x0:])

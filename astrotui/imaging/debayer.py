@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from astrotui.imaging.clip_kernels import KERNEL
+from astrotui.imaging.clip_kernels import INNER, KERNEL
 from astrotui.imaging.types import Float32Array
 
 STRIDE = 656
@@ -30,7 +30,7 @@ _AT_MOST = np.float32(4)  # correction relative to what it corrects, above the s
 _3_HALVES = np.float32(1.5)
 
 
-@KERNEL
+@INNER
 def _malvar_row(
     window: Any,
     count: int,
@@ -94,7 +94,7 @@ def _malvar_row(
         other[i] = d if here else u
 
 
-@KERNEL
+@INNER
 def _bilinear_row(window: Any, count: int, site: int, own: Any, green: Any, other: Any) -> None:
     """One row of means of the nearest pixels of each color; arguments as for `_malvar_row`."""
     for i in range(count):
@@ -114,7 +114,7 @@ def _bilinear_row(window: Any, count: int, site: int, own: Any, green: Any, othe
         other[i] = _QUARTER * diagonal if here else _HALF * ns
 
 
-@KERNEL
+@INNER
 def demosaic_row(
     window: Any,
     y: int,
@@ -136,18 +136,16 @@ def demosaic_row(
     """
     above = window[(y - 2) * STRIDE :]
     count = width - 2 * HALO
-    r = red[HALO:]
-    g = green[HALO:]
-    b = blue[HALO:]
-    if (y & 1) == red_row:
-        if method == MALVAR:
-            _malvar_row(above, count, red_column, levels[0], levels[1], levels[2], levels[3], r, g, b)
-        else:
-            _bilinear_row(above, count, red_column, r, g, b)
-    elif method == MALVAR:
-        _malvar_row(above, count, 1 - red_column, levels[2], levels[1], levels[0], levels[3], b, g, r)
+    is_red = (y & 1) == red_row
+    own = red[HALO:] if is_red else blue[HALO:]
+    other = blue[HALO:] if is_red else red[HALO:]
+    site = red_column if is_red else 1 - red_column
+    if method == MALVAR:
+        own_sky = levels[0] if is_red else levels[2]
+        other_sky = levels[2] if is_red else levels[0]
+        _malvar_row(above, count, site, own_sky, levels[1], other_sky, levels[3], own, green[HALO:], other)
     else:
-        _bilinear_row(above, count, 1 - red_column, b, g, r)
+        _bilinear_row(above, count, site, own, green[HALO:], other)
 
 
 @KERNEL

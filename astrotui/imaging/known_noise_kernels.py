@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from astrotui.imaging.clip_kernels import BIG, KERNEL
+from astrotui.imaging.clip_kernels import BIG, INNER, KERNEL
 
 REACH = 2
 """Pixels around a rejected sample within which its frame is trusted less."""
@@ -81,7 +81,7 @@ def known_noise_tile(
                 )
 
 
-@KERNEL
+@INNER
 def _steepness(median: Any, extra: Any) -> None:
     """Square of a tenth of the steepest difference of each pixel to its eight neighbors."""
     height, width = median.shape
@@ -95,7 +95,7 @@ def _steepness(median: Any, extra: Any) -> None:
             extra[y, x] = (np.float32(0.1) * steepest) ** 2
 
 
-@KERNEL
+@INNER
 def _mark(
     tile: Any, median: Any, extra: Any, low: Any, high: Any, variance: Any, photon: Any, sky: Any, marks: Any
 ) -> None:
@@ -117,7 +117,7 @@ def _mark(
                 marks[i, y, x] = np.int8(mark)
 
 
-@KERNEL
+@INNER
 def _average(
     row: Any,
     median: Any,
@@ -179,7 +179,7 @@ def _average(
     found[0] = np.uint16(count)
 
 
-@KERNEL
+@INNER
 def _near(marks: Any, y: int, x: int, mark: int) -> bool:
     """Whether a sample of the same frame within REACH is marked so."""
     height, width = marks.shape

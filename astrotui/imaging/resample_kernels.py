@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from astrotui.imaging.clip_kernels import KERNEL
+from astrotui.imaging.clip_kernels import INNER, KERNEL
 from astrotui.imaging.debayer import STRIDE
 
 TAPS = 6
@@ -25,7 +25,7 @@ _HALF = np.float32(0.5)
 _NAN = np.float32(np.nan)
 
 
-@KERNEL
+@INNER
 def tap_weights(
     base: float, slope: float, first: int, count: int, table: Any, nearest: bool, whole: Any, weights: Any
 ) -> None:
@@ -51,7 +51,7 @@ def tap_weights(
         _tap_pair(table[p], count, past, weights[(3 + p) * COLUMNS :], weights[(2 - p) * COLUMNS :])
 
 
-@KERNEL
+@INNER
 def _tap_pair(table: Any, count: int, past: Any, right: Any, left: Any) -> None:
     """Weights of two taps at equal distances from the middle."""
     e0 = table[0]
@@ -73,7 +73,7 @@ def _tap_pair(table: Any, count: int, past: Any, right: Any, left: Any) -> None:
         left[X] = even - odd
 
 
-@KERNEL
+@INNER
 def _run_along(source: Any, count: int, weights: Any, allow: Any, out: Any) -> None:
     """out[i] from the six pixels from source[i] on; not below the inner two by more than `allow`."""
     for i in range(count):
@@ -91,7 +91,7 @@ def _run_along(source: Any, count: int, weights: Any, allow: Any, out: Any) -> N
         out[i] = limit if v < limit else v
 
 
-@KERNEL
+@INNER
 def _run_along_colors(source: Any, count: int, weights: Any, allow: Any, out: Any) -> None:
     """As `_run_along`, of three planes STRIDE apart into rows COLUMNS apart: weights are loaded once."""
     for i in range(count):
@@ -132,7 +132,7 @@ def _run_along_colors(source: Any, count: int, weights: Any, allow: Any, out: An
         out[2 * COLUMNS + i] = limit if v < limit else v
 
 
-@KERNEL
+@INNER
 def _run_down(source: Any, count: int, weights: Any, allow: Any, factor: Any, offset: Any, out: Any) -> None:
     """As `_run_along` from six rows of a first pass, then times `factor` plus `offset`."""
     for i in range(count):
@@ -150,7 +150,7 @@ def _run_down(source: Any, count: int, weights: Any, allow: Any, factor: Any, of
         out[i] = (limit if v < limit else v) * factor + offset
 
 
-@KERNEL
+@INNER
 def along_row(
     rows: Any,
     planes: int,
@@ -198,7 +198,7 @@ def along_row(
         start = stop
 
 
-@KERNEL
+@INNER
 def down_columns(
     first_pass: Any,
     planes: int,
@@ -241,7 +241,7 @@ def down_columns(
         start = stop
 
 
-@KERNEL
+@INNER
 def mask_outside(
     matrix: Any, X0: int, Y: int, count: int, width: int, height: int, tile: Any, row: int, sample: int
 ) -> None:
@@ -328,7 +328,7 @@ def warp_general(
                 tile[k, Y, sample, X] = v * factor[k] + offset[k]
 
 
-@KERNEL
+@INNER
 def _six_weights(f: Any, table: Any, nearest: bool, weights: Any) -> None:
     f -= _HALF
     if nearest:

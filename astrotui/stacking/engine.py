@@ -131,6 +131,8 @@ class _Run:
     def run(self, pool: ThreadPoolExecutor, began: float) -> StackResult:
         """All stages; see `run_plan`."""
         plan = self.plan
+        self.tell("kernels", 0, 1)
+        self._timed("kernels", self._warm)
         calibrations = self._timed("masters", self._load)
         lost: dict[int, str] = {}
         while True:
@@ -146,6 +148,12 @@ class _Run:
         result = work(*arguments)
         self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - start
         return result
+
+    def _warm(self) -> None:
+        """Compile kernels now, and not in all threads at once; unusual formats compile theirs when they come."""
+        from astrotui.imaging.warm import warm_stacking
+
+        warm_stacking(mosaic=bool(self.plan.cfa), dtype=np.dtype(np.uint16))
 
     def _load(self) -> list[LoadedCalibration]:
         plan = self.plan

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from astrotui.imaging.combine import (
     KNOWN_NOISE_BELOW,
     KNOWN_NOISE_KAPPA,
-    median_network,
     rejection_code,
+    run_tile,
     sorting_network,
     tile_width,
 )
@@ -330,7 +330,7 @@ class TileWorker:
         output: BandOutput,
         region: Any,
     ) -> None:
-        from astrotui.imaging.combine_kernels import combine_tile, median_tile
+        from astrotui.imaging.combine_kernels import median_tile
         from astrotui.imaging.known_noise_kernels import known_noise_tile
 
         rule = self._rule
@@ -355,19 +355,15 @@ class TileWorker:
                 *counts,
             )
         else:
-            combine_tile(
+            run_tile(
                 tile,
                 columns,
-                sorting_network(len(present)),
-                median_network(len(present)),
                 rule.method,
-                np.float32(rule.low),
-                np.float32(rule.high),
-                np.float32(rule.floor),
+                (rule.low, rule.high, rule.floor),
                 np.ascontiguousarray(rule.inverse_sigma[:, present]),
                 weight,
                 value,
-                *counts,
+                counts,
             )
         output.value[region] = value
         output.low[region], output.high[region], output.found[region] = counts
