@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from astrotui import __version__
 from astrotui.errors import UsageError
 
 CATALOG_ENV = "ASTROTUI_CATALOG"
@@ -35,7 +36,8 @@ class Places:
 
     @property
     def kernels(self) -> Path:
-        return self.cache / "kernels"
+        # Compiled kernels do not notice when code that they call has changed: each version has its own.
+        return self.cache / "kernels" / __version__
 
     @property
     def previews(self) -> Path:
