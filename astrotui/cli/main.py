@@ -89,13 +89,8 @@ def cli(context: click.Context) -> None:
 @click.pass_context
 def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
     """Open the app; add and index ROOTS in the background."""
-    try:
-        from astrotui.tui.app import run_app
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("astrotui.tui"):
-            raise
-        click.echo(context.find_root().get_help())
-        return
+    from astrotui.tui.app import run_app
+
     state = context.ensure_object(State)
     run_app(state.catalog_file, roots)
 

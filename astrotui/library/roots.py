@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import delete, exists, func, select, update
@@ -183,12 +182,3 @@ def list_roots(catalog: Catalog) -> Iterator[Path]:
     """Paths of all roots."""
     with catalog.read() as db:
         yield from [Path(path) for path in db.scalars(select(Root.path).order_by(Root.path))]
-
-
-def inside_a_root(catalog: Catalog, path: Path) -> Path | None:
-    """The root that `path` lies in, if any."""
-    resolved = path.resolve()
-    return next(
-        islice((root for root in list_roots(catalog) if root == resolved or root in resolved.parents), 1),
-        None,
-    )
