@@ -6,6 +6,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -36,9 +37,11 @@ def test_killed_at_random_moments(catalog: Catalog, workers: Workers, journal: P
         jobs.append(job)
         outputs[job] = output
         for _ in range(min(MOST_PER_JOB, KILLS - killed.total())):
-            if worker.poll() is not None:
+            # Asked again and again: a worker that found the queue empty may be seen alive while it ends.
+            while (
+                eventually(lambda job=job, worker=worker: _begun(catalog, job) or _ended(worker)) == "ended"
+            ):
                 worker = workers.start("--drain")
-            eventually(lambda job=job: _begun(catalog, job))
             time.sleep(chance.uniform(0.0, 1.5))  # the random moment
             if queue.show(catalog, job).is_final:
                 break
@@ -75,9 +78,13 @@ def _check(catalog: Catalog, jobs: list[int], outputs: dict[int, Path], said: li
         assert sum(words[0] == "published" for words in mine) <= 1
 
 
-def _begun(catalog: Catalog, job: int) -> bool:
+def _begun(catalog: Catalog, job: int) -> str:
     record = queue.show(catalog, job)
-    return record.is_final or (record.status == "running" and bool(_work(catalog, job)))
+    return "begun" if record.is_final or (record.status == "running" and _work(catalog, job)) else ""
+
+
+def _ended(worker: subprocess.Popen[str]) -> str:
+    return "ended" if worker.poll() is not None else ""
 
 
 def _work(catalog: Catalog, job: int) -> list[tuple[int, int]]:
