@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import click
 
 from astrotui.cli.common import (
     QUERY_SETTINGS,
-    ProgressLine,
     State,
     emit,
     note,
@@ -21,6 +21,7 @@ from astrotui.cli.common import (
     shared_options,
     table,
 )
+from astrotui.errors import AstrotuiError
 from astrotui.text import clean, duration, plural
 
 
@@ -37,26 +38,21 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
     Without ROOT, all known roots are looked at. Nothing under a root is ever written. Files that vanished are marked
     missing and keep their decisions. A ROOT that is empty or gone is taken for a disk that is not mounted.
     """
-    from astrotui.library.index import index_roots
+    from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
+    from astrotui.library.index_report import IndexReport
     from astrotui.library.roots import list_roots
 
     with state.open() as catalog:
-        places = list(roots) or list(list_roots(catalog))
+        places = [root.expanduser().absolute() for root in roots] or list(list_roots(catalog))
         if not places:
             raise click.UsageError("name a folder to index: astrotui index ROOT ...")
+        _check_folders(places)
+        payload = {"roots": [str(place) for place in places], "again": again, "emptied": emptied}
+        title = f"index {plural(len(places), 'folder')}"
         if detach:
-            if again or emptied:
-                raise click.UsageError("--detach goes with neither --again nor --emptied")
-            from astrotui.cli.jobs_shared import queue_and_launch
-
-            payload = {"roots": [str(place.expanduser().absolute()) for place in places]}
-            queue_and_launch(state, catalog, "index", payload, f"index {plural(len(places), 'folder')}")
+            queue_and_launch(state, catalog, "index", payload, title)
             return
-        line = ProgressLine()
-        try:
-            report = index_roots(catalog, places, line, again=again, emptied=emptied)
-        finally:
-            line.close()
+        report = IndexReport(**queue_and_wait(state, catalog, "index", payload, title))
     if state.json:
         emit(asdict(report))
         return
@@ -89,6 +85,20 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
         note(text)
     if len(report.notes) > 20:
         note(f"and {len(report.notes) - 20:,} more notes; `astrotui index --json ROOT` lists all")
+
+
+def _check_folders(folders: Sequence[Path]) -> None:
+    """A mistyped folder is told here, not by a job; beside good ones it becomes a note in the job's report."""
+    from astrotui.library.roots import check_folder
+
+    problems = []
+    for folder in folders:
+        try:
+            check_folder(folder)
+        except AstrotuiError as error:
+            problems.append(error)
+    if len(problems) == len(folders):
+        raise problems[0]
 
 
 @click.command(context_settings=QUERY_SETTINGS)

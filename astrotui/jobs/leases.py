@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, select, update
 from sqlalchemy.orm import Session as DbSession
-from sqlalchemy.orm import aliased
 
 from astrotui.catalog.models import Job
 from astrotui.jobs import registry
@@ -66,24 +65,18 @@ def claim(catalog: "Catalog", owner: Owner, *, lease_s: float = LEASE_S) -> JobR
     """Take the next job, or None when none may start.
 
     Jobs whose worker is dead, or whose lease ran out, go back into the queue first, and jobs that wait in
-    vain fail. Then, unless the queue is paused or as many jobs run as may, the queued job of the highest
-    priority whose dependency is done is taken; among equals the oldest, those that died often last.
+    vain fail. Then, unless the queue is paused, the queued job of the highest priority that may start beside
+    the running ones is taken; among equals the oldest, those that died often last.
     """
     with catalog.write() as db:
         reclaim(db, catalog.path)
         fail_dependents(db)
         if registry.is_paused(db):
             return None
-        running = db.execute(
-            select(func.count()).select_from(Job).where(Job.status == "running")
-        ).scalar_one()
-        if running >= registry.slots(db):
-            return None
-        first = aliased(Job)
+        running = db.execute(select(Job.kind).where(Job.status == "running")).scalars()
         chosen = (
             select(Job.id)
-            .outerjoin(first, Job.after_id == first.id)
-            .where(Job.status == "queued", or_(Job.after_id.is_(None), first.status == "done"))
+            .where(registry.startable(db, running))
             .order_by(Job.priority.desc(), Job.deaths >= PATIENT_DEATHS, Job.id)
             .limit(1)
             .scalar_subquery()

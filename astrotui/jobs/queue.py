@@ -157,13 +157,18 @@ def set_slots(catalog: "Catalog", count: int) -> None:
 
 
 def needs_worker(catalog: "Catalog") -> bool:
-    """Whether a job could run, or was left by a dead worker, and too few workers serve the queue."""
+    """Whether a job could start, or was left by a dead worker, and no worker is free to take it."""
     with catalog.read() as db:
-        waiting = db.execute(select(Job.id).where(Job.status == "queued").limit(1)).first() is not None
         running = db.execute(select(Job).where(Job.status == "running")).scalars().all()
-        living = sum(1 for job in running if (owner := owner_of(job)) is not None and not is_dead(owner))
-        left = len(running) > living
-        if not left and (not waiting or registry.is_paused(db)):
+        owners = {job.id: owner_of(job) for job in running}
+        living = [job for job in running if (owner := owners[job.id]) is not None and not is_dead(owner)]
+        busy = {job.owner for job in living}
+        kinds = [job.kind for job in living]
+        could = len(living) < len(running)
+        if not could and not registry.is_paused(db):
+            could = (
+                db.execute(select(Job.id).where(registry.startable(db, kinds)).limit(1)).first() is not None
+            )
+        if not could or len(living) >= registry.most_workers(db):
             return False
-        most = registry.slots(db)
-        return len(registry.live_workers(db)) < most and living < most
+        return all(worker.token in busy for worker in registry.live_workers(db))

@@ -5,17 +5,21 @@ about: a worker signs off in the transaction that sees no job left, and nobody c
 """
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, exists, false, or_, select
 from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.orm import aliased
 
-from astrotui.catalog.models import Setting
+from astrotui.catalog.models import Job, Setting
 from astrotui.errors import JobError, UsageError
 from astrotui.jobs.owner import Owner, is_dead
-from astrotui.jobs.records import now
+from astrotui.jobs.records import LIVE, now
 
 REFRESH_S = 20.0
+# A kind that takes no slot: folders are read while a stack runs, for nobody should wait for it to see new frames.
+BESIDE = "index"
 STALE_S = 90.0  # a worker that has not refreshed its entry for so long serves nobody
 _WORKER = "worker."
 _PAUSED = "queue.paused"
@@ -72,6 +76,24 @@ def slots(db: DbSession) -> int:
     """How many jobs may run at the same time; 1 unless it was changed."""
     row = db.get(Setting, _SLOTS)
     return int(row.value) if row is not None and row.value.isdecimal() and int(row.value) else 1
+
+
+def most_workers(db: DbSession) -> int:
+    """How many workers have something to do at most: one a slot, and one that reads folders beside them."""
+    beside = select(Job.id).where(Job.kind == BESIDE, Job.status.in_(LIVE)).limit(1)
+    return slots(db) + (db.execute(beside).first() is not None)
+
+
+def startable(db: DbSession, running: Iterable[str]) -> ColumnElement[bool]:
+    """Which queued jobs may start beside `running` ones (their kinds): where their kind and dependency allow it."""
+    kinds = list(running)
+    first = aliased(Job)
+    waits = exists().where(first.id == Job.after_id, first.status != "done")
+    free = [
+        Job.kind == BESIDE if BESIDE not in kinds else false(),
+        Job.kind != BESIDE if sum(kind != BESIDE for kind in kinds) < slots(db) else false(),
+    ]
+    return and_(Job.status == "queued", or_(*free), ~waits)
 
 
 def set_slots(db: DbSession, count: int) -> None:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def run_index(work: "Work") -> None:
-    """Index roots; payload `{"roots": [path, ...]}`."""
+    """Index roots; payload `{"roots": [path, ...], "again": bool, "emptied": bool}`."""
     from astrotui.library.index import index_roots
 
     roots = [Path(root) for root in work.payload["roots"]]
-    report = index_roots(work.catalog, roots, work.progress)
+    options = {name: bool(work.payload.get(name)) for name in ("again", "emptied")}
+    report = index_roots(work.catalog, roots, work.progress, **options)
     work.set_result(asdict(report))
 
 

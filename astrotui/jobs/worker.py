@@ -98,7 +98,7 @@ class Worker:
     def run(self) -> str:
         """Work until there is no reason to go on; returns that reason, for people."""
         with self._catalog.write() as db:
-            most = registry.slots(db) if self._launched else None
+            most = registry.most_workers(db) if self._launched else None
             if not registry.register(db, self._owner, most=most):
                 return "another worker serves the queue"
         logs.prune()
@@ -135,9 +135,13 @@ class Worker:
     def _sign_off(self) -> str | None:
         """End a drain when nothing is left to do, in one transaction with the look at the queue.
 
-        So a job that is queued later finds no worker registered, and its launcher starts one.
+        So a job that is queued later finds no worker registered, and its launcher starts one. One that was
+        launched beside others leaves what is left to them.
         """
         with self._catalog.write() as db:
+            if self._launched and len(registry.live_workers(db)) > 1:
+                registry.unregister(db, self._owner)
+                return "other workers serve the queue"
             if _count(db, "running"):
                 return None
             queued = _count(db, "queued")

@@ -42,7 +42,7 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
     AstrotuiError
         `given` is not a folder that can be read.
     """
-    folder = _check(given)
+    folder = check_folder(given)
     with catalog.read() as db:
         roots = list(db.scalars(select(Root)))
         place = _known_place(roots, folder)
@@ -98,7 +98,8 @@ def is_empty(folder: Path) -> bool:
         return False
 
 
-def _check(given: Path) -> Path:
+def check_folder(given: Path) -> Path:
+    """The real path of a folder that a person named; raises `AstrotuiError` when it cannot be indexed."""
     name = clean(given, 400)
     try:
         folder = given.expanduser().resolve(strict=True)

@@ -139,6 +139,7 @@ def chatter(work: Work) -> None:
 HANDLERS = {
     "staged": staged,
     "quick": quick,
+    "index": quick,
     "gate": gate,
     "stubborn": stubborn,
     "crash": crash,

@@ -72,6 +72,22 @@ def test_one_job_at_a_time_unless_there_are_more_slots(catalog: Catalog) -> None
         queue.set_slots(catalog, 0)
 
 
+def test_folders_are_read_beside_a_stack(catalog: Catalog) -> None:
+    owner = this_process()
+    stack, index, again, waits = (
+        queue.enqueue(catalog, kind, {}) for kind in ("stack", "index", "index", "stack")
+    )
+    with catalog.write() as db:
+        registry.register(db, owner)
+    assert [record.id for _ in range(3) if (record := leases.claim(catalog, owner))] == [stack, index]
+    leases.finish(catalog, index, owner)
+    assert queue.needs_worker(catalog)  # the only worker is busy, and `again` could start
+    assert [record.id for _ in range(2) if (record := leases.claim(catalog, owner))] == [again]
+    assert not queue.needs_worker(catalog)  # `waits` could not
+    leases.finish(catalog, stack, owner)
+    assert [record.id for _ in range(2) if (record := leases.claim(catalog, owner))] == [waits]
+
+
 def test_a_paused_queue_gives_no_job(catalog: Catalog) -> None:
     queue.enqueue(catalog, "quick", {})
     assert not queue.is_paused(catalog)

@@ -250,6 +250,22 @@ def test_launching_twice_starts_one_worker(catalog: Catalog, journal: Path, tmp_
     assert "another worker serves the queue" in said and "no job is queued or running" in said
 
 
+def test_a_second_worker_reads_folders_while_the_first_is_busy(
+    catalog: Catalog, journal: Path, tmp_path: Path
+) -> None:
+    busy = queue.enqueue(catalog, "gate", {"journal": str(journal), "gate": str(tmp_path / "open")})
+    first = launch.ensure_worker(catalog, command=FAKE_WORKER)
+    eventually(lambda: status(catalog, busy) == "running")
+    index = queue.enqueue(catalog, "index", {"journal": str(journal)})
+    second = launch.ensure_worker(catalog, command=FAKE_WORKER)
+    assert second is not None and second != first
+    assert wait_for(catalog, index).status == "done" and status(catalog, busy) == "running"
+    eventually(lambda: not process_start(second))  # it leaves the rest to the first
+    assert "other workers serve the queue" in logs.worker_log(catalog.path).read_text()
+    (tmp_path / "open").touch()
+    assert wait_for(catalog, busy).status == "done"
+
+
 def test_a_launched_worker_has_a_session_of_its_own(catalog: Catalog, journal: Path, tmp_path: Path) -> None:
     job = queue.enqueue(catalog, "staged", staged(journal, tmp_path / "out.bin", pause_s=0.02))
     pid = launch.ensure_worker(catalog, command=FAKE_WORKER)

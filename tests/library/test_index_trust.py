@@ -328,7 +328,12 @@ def test_a_session_file_that_comes_later_is_read(
 
 
 def start_index(catalog: Path, root: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "astrotui", "--catalog", str(catalog), "index", str(root)]
+    script = (
+        "import sys; from pathlib import Path; from astrotui.catalog.database import Catalog; "
+        "from astrotui.library.index import index_roots; "
+        "index_roots(Catalog.open(Path(sys.argv[1])), [Path(sys.argv[2])])"
+    )
+    words = [sys.executable, "-c", script, str(catalog), str(root)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
