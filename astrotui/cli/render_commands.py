@@ -49,9 +49,11 @@ def render(
 ) -> None:
     """Make a stretched picture of IMAGE: a file, or the id of a stack.
 
-    Without -o the picture goes to the output folder of the settings.
+    Without -o the picture goes to the output folder of the settings. Without --size it has the full size and is a job;
+    Ctrl+C stops waiting, the job goes on.
     """
-    from astrotui.rendering.render import render_image
+    from astrotui.cli.jobs_shared import queue_and_wait
+    from astrotui.rendering.render import check_picture, render_image
 
     source = _source(state, image)
     if output is None:
@@ -66,13 +68,26 @@ def render(
         target = output.expanduser().absolute()
         if target.is_dir():
             target = target / f"{file_stem(source.stem)}.png"
-    info = render_image(source, Look.from_dict(look), target, size=size, overwrite=overwrite)
+    check_picture(source, target, overwrite=overwrite)
+    chosen = Look.from_dict(look)
+    if size is None:
+        payload = {
+            "image": str(source),
+            "output": str(target),
+            "look": chosen.to_dict(),
+            "overwrite": overwrite,
+        }
+        with state.open() as catalog:
+            made = queue_and_wait(state, catalog, "render", payload, f"picture {target.name}")
+    else:
+        info = render_image(source, chosen, target, size=size, overwrite=overwrite)
+        made = {"output": str(target), "width": info.width, "height": info.height, "notes": list(info.notes)}
     if state.json:
-        emit({"output": str(target), "width": info.width, "height": info.height, "notes": list(info.notes)})
+        emit(made)
         return
-    for text in info.notes:
+    for text in made["notes"]:
         note(text)
-    click.echo(f"picture  {target} ({info.width}x{info.height})")
+    click.echo(f"picture  {target} ({made['width']}x{made['height']})")
 
 
 def _source(state: State, image: str) -> Path:

@@ -18,8 +18,8 @@ from astrotui.jobs.owner import Owner, is_dead
 from astrotui.jobs.records import LIVE, now
 
 REFRESH_S = 20.0
-# A kind that takes no slot: folders are read while a stack runs, for nobody should wait for it to see new frames.
-BESIDE = "index"
+# Kinds that take no slot: one of them runs beside the stacks, for nobody should wait an hour for new frames or a picture.
+BESIDE = ("index", "render")
 STALE_S = 90.0  # a worker that has not refreshed its entry for so long serves nobody
 _WORKER = "worker."
 _PAUSED = "queue.paused"
@@ -79,8 +79,8 @@ def slots(db: DbSession) -> int:
 
 
 def most_workers(db: DbSession) -> int:
-    """How many workers have something to do at most: one a slot, and one that reads folders beside them."""
-    beside = select(Job.id).where(Job.kind == BESIDE, Job.status.in_(LIVE)).limit(1)
+    """How many workers have something to do at most: one a slot, and one for the short jobs beside them."""
+    beside = select(Job.id).where(Job.kind.in_(BESIDE), Job.status.in_(LIVE)).limit(1)
     return slots(db) + (db.execute(beside).first() is not None)
 
 
@@ -90,8 +90,8 @@ def startable(db: DbSession, running: Iterable[str]) -> ColumnElement[bool]:
     first = aliased(Job)
     waits = exists().where(first.id == Job.after_id, first.status != "done")
     free = [
-        Job.kind == BESIDE if BESIDE not in kinds else false(),
-        Job.kind != BESIDE if sum(kind != BESIDE for kind in kinds) < slots(db) else false(),
+        false() if any(kind in BESIDE for kind in kinds) else Job.kind.in_(BESIDE),
+        Job.kind.not_in(BESIDE) if sum(kind not in BESIDE for kind in kinds) < slots(db) else false(),
     ]
     return and_(Job.status == "queued", or_(*free), ~waits)
 

@@ -36,7 +36,7 @@ def run_measure(work: "Work") -> None:
 
 
 def run_render(work: "Work") -> None:
-    """Render an image at full size; payload `{"image", "output", "look", "size"}`."""
+    """Render an image at full size; payload `{"image", "output", "look", "size", "overwrite"}`."""
     from astrotui.rendering.looks import Look
     from astrotui.rendering.render import render_image
 
@@ -49,10 +49,13 @@ def run_render(work: "Work") -> None:
         Look.from_dict(payload.get("look") or {}),
         output,
         size=payload.get("size"),
+        overwrite=bool(payload.get("overwrite")),
         tag=str(work.job_id),
     )
     work.progress("rendering", 1, 1)
-    work.set_result({"output": str(output), "width": info.width, "height": info.height})
+    work.set_result(
+        {"output": str(output), "width": info.width, "height": info.height, "notes": list(info.notes)}
+    )
 
 
 def run_stack(work: "Work") -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.errors import OutputError, UsageError
+from astrotui.errors import FrameError, OutputError, UsageError
 from astrotui.frames.output import check_output, write_bytes_atomic
 from astrotui.imaging.stretch import StretchParameters
 from astrotui.imaging.types import Float32Array
@@ -67,13 +67,21 @@ def render_image(
     kind = picture_format(out)
     if depth == 16 and kind == "JPEG":
         raise OutputError(f"{out}: JPEG holds 8 bits a channel; write PNG or TIFF for 16")
-    check_output(out, overwrite=overwrite)
+    check_picture(path, out, overwrite=overwrite)
     with PictureSource(path, known) as source:
         made = develop(source, look)
         bits = depth or (16 if kind == "TIFF" else 8)
         pixels = developed_pixels(source, made, size=size, depth=bits)
     write_bytes_atomic(out, encode(pixels, kind), tag, overwrite=overwrite)
     return RenderInfo(out, pixels.shape[1], pixels.shape[0], made.stretch, made.notes)
+
+
+def check_picture(path: Path, out: Path, *, overwrite: bool = False) -> None:
+    """Find out before the work whether a picture of `path` could be written at `out`; raises as `render_image`."""
+    picture_format(out)
+    if not path.exists():
+        raise FrameError(path, "no such file")
+    check_output(out, overwrite=overwrite)
 
 
 def developed_pixels(
