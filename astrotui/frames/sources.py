@@ -95,6 +95,24 @@ class FdSource:
             raise FrameError(self._file.path, _reason(error)) from None
         return data
 
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """Fill `into` from `offset` on.
+
+        Raises
+        ------
+        FrameError
+            The file ends before, or cannot be read.
+        """
+        done = 0
+        try:
+            while done < len(into):
+                count = os.preadv(self._file.fd, [into[done:]], offset + done)
+                if count == 0:
+                    raise FrameError(self._file.path, f"truncated: the file ends at byte {offset + done:,}")
+                done += count
+        except OSError as error:
+            raise FrameError(self._file.path, _reason(error)) from None
+
     def available(self, offset: int, count: int) -> int:
         """How many of the `count` bytes from `offset` there are."""
         return max(0, min(count, self._file.size - offset))

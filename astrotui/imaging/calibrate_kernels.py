@@ -44,6 +44,35 @@ def calibrate_rows(
 
 
 @KERNEL
+def calibrate_stored_rows(
+    raw: Any,
+    raw_y: int,
+    raw_x: int,
+    dark: Any,
+    dark_y: int,
+    flat_inverse: Any,
+    flat_y: int,
+    master_x: int,
+    rows: int,
+    columns: int,
+    out: Any,
+    first: int,
+    stride: int,
+) -> None:
+    """As `calibrate_rows`, of uint16 pixels as FITS stores them: bytes swapped, the top bit flipped."""
+    for y in range(rows):
+        source = raw[raw_y + y, raw_x:]
+        subtract = dark[dark_y + y, master_x:]
+        multiply = flat_inverse[flat_y + y, master_x:]
+        target = out[first + y * stride :]
+        for x in range(columns):
+            stored = np.uint32(source[x])
+            swapped = ((stored >> np.uint32(8)) | (stored << np.uint32(8))) & np.uint32(0xFFFF)
+            value = np.float32(np.int32(swapped ^ np.uint32(0x8000)))
+            target[x] = (value - subtract[x]) * multiply[x]
+
+
+@KERNEL
 def fill_defects(
     window: Any,
     first: int,

@@ -8,7 +8,7 @@ from astrotui.imaging.resample import Interpolation, places, plan_warp, warp_til
 _SIZE = 24
 
 
-def warm_stacking(*, mosaic: bool, dtype: "np.dtype[np.generic]", method: Interpolation = "lanczos3") -> None:
+def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     """Run one tiny tile through every kernel that a usual stack needs.
 
     Takes some 10 seconds of one processor the first time on a machine, then a fifth of a second.
@@ -16,9 +16,8 @@ def warm_stacking(*, mosaic: bool, dtype: "np.dtype[np.generic]", method: Interp
     Parameters
     ----------
     mosaic : frames are color filter mosaics
-    dtype : of the raw pixels, uint16 or float32
     """
-    from astrotui.imaging.calibrate_kernels import calibrate_rows, fill_defects, mirror_edges
+    from astrotui.imaging.calibrate_kernels import calibrate_stored_rows, fill_defects, mirror_edges
     from astrotui.imaging.debayer import MALVAR, STRIDE
     from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
 
@@ -32,8 +31,20 @@ def warm_stacking(*, mosaic: bool, dtype: "np.dtype[np.generic]", method: Interp
         pixels = np.zeros((1, window.height, STRIDE), np.float32)
         flat = pixels[0].reshape(-1)
         first = -window.y0 * STRIDE - window.x0
-        calibrate_rows(
-            np.zeros((_SIZE, _SIZE), dtype), 0, 0, master, 0, master, 0, 0, _SIZE, _SIZE, flat, first, STRIDE
+        calibrate_stored_rows(
+            np.zeros((_SIZE, _SIZE), np.uint16),
+            0,
+            0,
+            master,
+            0,
+            master,
+            0,
+            0,
+            _SIZE,
+            _SIZE,
+            flat,
+            first,
+            STRIDE,
         )
         starts, columns = np.zeros(_SIZE + 1, np.int32), np.zeros(1, np.int32)
         fill_defects(flat, first, STRIDE, 0, 0, _SIZE, _SIZE, starts, columns, 2, np.zeros(1, np.float32))

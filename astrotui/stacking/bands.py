@@ -129,6 +129,13 @@ class BandStack:
         self._sources = sources
         self._memory = memory
         self._raw_bytes = raw_bytes
+        # raw rows of the band that is read, of the one that is computed and of the one before it
+        self._memories = [np.empty(0, np.uint16) for _ in range(3 if memory.ahead else 1)]
+        self._turn = 0
+        self._plain: dict[int, bool] = {}
+        # while one band is handed over the next is computed
+        rows = min(memory.band_rows, field.height)
+        self._outputs = [BandOutput.empty(planes, rows, field.width) for _ in range(2)]
 
     def run(self, pool: ThreadPoolExecutor) -> Iterator[tuple[int, BandOutput]]:
         """Compute all bands; yields each one's first row and its output, in order.
@@ -194,10 +201,45 @@ class BandStack:
             if whole[number]:
                 whole[number] = False
                 total -= sizes[number]
-        return [
-            pool.submit(self._read_rows, task, *span) if keep and span[1] > span[0] else None
-            for task, span, keep in zip(self._tasks, spans, whole, strict=True)
+        wanted = [
+            span if keep and span[1] > span[0] else None for span, keep in zip(spans, whole, strict=True)
         ]
+        return self._submit(wanted, pool)
+
+    def _submit(
+        self, spans: Sequence[tuple[int, int] | None], pool: ThreadPoolExecutor
+    ) -> list[Future[RawBand] | None]:
+        """Read rows in threads; what plain files hold goes into one piece of memory that is used again and again."""
+        sizes = [
+            (span[1] - span[0]) * task.width if span and self._is_plain(task) else 0
+            for span, task in zip(spans, self._tasks, strict=True)
+        ]
+        self._turn = (self._turn + 1) % len(self._memories)
+        memory = self._memories[self._turn]
+        if memory.size < sum(sizes):
+            memory = self._memories[self._turn] = np.empty(sum(sizes), np.uint16)
+        futures: list[Future[RawBand] | None] = []
+        start = 0
+        for span, size, task in zip(spans, sizes, self._tasks, strict=True):
+            if span is None:
+                futures.append(None)
+            elif size:
+                rows = memory[start : start + size].reshape(-1, task.width)
+                futures.append(pool.submit(self._read_stored, task, span[0], rows))
+            else:
+                futures.append(pool.submit(self._read_rows, task, *span))
+            start += size
+        return futures
+
+    def _is_plain(self, task: FrameTask) -> bool:
+        """Whether a frame's rows can be taken as they are stored; asked once."""
+        if task.source not in self._plain:
+            self._plain[task.source] = self._sources.stores_unsigned(task.source)
+        return self._plain[task.source]
+
+    def _read_stored(self, task: FrameTask, y0: int, rows: NDArray[np.uint16]) -> RawBand:
+        self._sources.read_stored(task.source, y0, y0 + len(rows), rows)
+        return RawBand(y0, rows[None], stored=True)
 
     def _read_rows(self, task: FrameTask, y0: int, y1: int) -> RawBand:
         pixels = self._sources.read(task.source, y0, y1)
@@ -206,7 +248,8 @@ class BandStack:
     def _compute(
         self, y: int, rows: int, raw: Sequence[RawBand | None], pool: ThreadPoolExecutor
     ) -> tuple[int, BandOutput, list[Future[None]]]:
-        output = BandOutput.empty(self._planes, rows, self._field.width)
+        self._outputs.reverse()
+        output = self._outputs[0].first(rows)
         step = COLUMNS - 2 * self._margin
         futures = []
         for x in range(0, self._field.width, step):

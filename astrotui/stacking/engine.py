@@ -153,7 +153,7 @@ class _Run:
         """Compile kernels now, and not in all threads at once; unusual formats compile theirs when they come."""
         from astrotui.imaging.warm import warm_stacking
 
-        warm_stacking(mosaic=bool(self.plan.cfa), dtype=np.dtype(np.uint16))
+        warm_stacking(mosaic=bool(self.plan.cfa), method=self.plan.recipe.resample)
 
     def _load(self) -> list[LoadedCalibration]:
         plan = self.plan

@@ -54,6 +54,36 @@ class FrameSources:
         except ValueError as error:
             raise LostFrameError(index, f"has changed its size: {error}") from error
 
+    def stores_unsigned(self, index: int) -> bool:
+        """Whether rows of frame `index` can be read by `read_stored`.
+
+        Raises
+        ------
+        LostFrameError
+            The frame is gone or damaged.
+        """
+        try:
+            with self._reader(index) as reader:
+                return bool(getattr(reader, "stores_unsigned", False))
+        except FrameError as error:
+            raise LostFrameError(index, error.reason) from error
+
+    def read_stored(self, index: int, y0: int, y1: int, into: NDArray[Any]) -> None:
+        """Rows of frame `index` as they are stored, into an array (y1 - y0, width).
+
+        Raises
+        ------
+        LostFrameError
+            The frame is gone, truncated or damaged.
+        """
+        try:
+            with self._reader(index) as reader:
+                reader.read_stored(y0, y1, into)  # type: ignore[attr-defined]  # plain FITS only
+        except FrameError as error:
+            raise LostFrameError(index, error.reason) from error
+        except ValueError as error:
+            raise LostFrameError(index, f"has changed its size: {error}") from error
+
     @contextmanager
     def _reader(self, index: int) -> Iterator[FrameReader]:
         kept = self._kept.get(index)

@@ -127,10 +127,18 @@ def combine_rule(
 
 @dataclass(frozen=True, eq=False)
 class RawBand:
-    """Rows of a frame that a band of the result needs, read once for all its tiles."""
+    """Rows of a frame that a band of the result needs, read once for all its tiles.
+
+    Attributes
+    ----------
+    y0 : number of the first row
+    pixels : (planes, rows, width), uint16 or float32
+    stored : they are as FITS stores unsigned pixels
+    """
 
     y0: int
-    pixels: NDArray[Any]  # (planes, rows, width)
+    pixels: NDArray[Any]
+    stored: bool = False
 
 
 @dataclass(eq=False)
@@ -152,6 +160,10 @@ class BandOutput:
     def empty(cls, planes: int, rows: int, width: int) -> "BandOutput":
         counts = np.empty((3, planes, rows, width), np.uint16)
         return cls(np.empty((planes, rows, width), np.float32), counts[0], counts[1], counts[2])
+
+    def first(self, rows: int) -> "BandOutput":
+        """The same memory for a band of fewer rows."""
+        return BandOutput(self.value[:, :rows], self.low[:, :rows], self.high[:, :rows], self.found[:, :rows])
 
 
 class TileWorker:
@@ -256,8 +268,14 @@ class TileWorker:
         pixels: Float32Array,
     ) -> None:
         """Fill `pixels` (planes, rows, stride) with a calibrated window, mirrored beyond the frame's edges."""
-        from astrotui.imaging.calibrate_kernels import calibrate_rows, fill_defects, mirror_edges
+        from astrotui.imaging.calibrate_kernels import (
+            calibrate_rows,
+            calibrate_stored_rows,
+            fill_defects,
+            mirror_edges,
+        )
 
+        subtract = calibrate_stored_rows if band is not None and band.stored else calibrate_rows
         stride = pixels.shape[2]
         top, left = max(0, -window.y0), max(0, -window.x0)
         bottom = max(0, window.y0 + window.height - height)
@@ -274,7 +292,7 @@ class TileWorker:
         for k in range(task.raw_planes):
             flat = pixels[k].reshape(-1)
             first = top * stride + left
-            calibrate_rows(
+            subtract(
                 raw[k], raw_y, raw_x, *task.calibration.rows(k, y), x, rows, columns, flat, first, stride
             )
             if defects is not None and len(defects):

@@ -74,6 +74,27 @@ def test_few_open_files_are_enough(
     assert_array_equal(usual, few)
 
 
+def test_the_kind_of_file_changes_no_pixel(made: SimulatedSet, tmp_path: Path) -> None:
+    import gzip
+
+    usual = read_result(stack(made, tmp_path, "usual.fits").output)[0]
+    frames = []
+    for i, frame in enumerate(made.frames):
+        raw = read_frame(Path(frame.file.path))
+        path = tmp_path / f"frame_{i}.fits"
+        if i % 3 == 0:
+            path = path.with_suffix(".fits.gz")
+            path.write_bytes(gzip.compress(Path(frame.file.path).read_bytes(), 1))
+        elif i % 3 == 1:
+            write_float(path, raw)
+        else:
+            write_frame(path, raw, [], compress=True)
+        frames.append(replace(frame, file=InputFile.of(path)))
+    result = stack(made, tmp_path, "other.fits", frames=tuple(frames))
+    assert result.frames_used == len(frames)
+    assert_array_equal(read_result(result.output)[0], usual)
+
+
 # --- memory
 
 
@@ -133,15 +154,15 @@ def test_a_frame_behind_clouds_is_left_out(made: SimulatedSet, tmp_path: Path) -
 def test_a_frame_that_is_lost_in_the_second_pass_is_as_if_never_there(
     made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = sources.FrameSources.read
+    real = sources.FrameSources.read_stored
     victim = made.frames[4].file.path
 
-    def read(self, index: int, y0: int, *rest: int):
+    def read_stored(self, index: int, y0: int, *rest: object):
         if self._files[index].path == victim and y0 > 100:
             raise sources.LostFrameError(index, "truncated: the file ends at byte 1")
         return real(self, index, y0, *rest)
 
-    monkeypatch.setattr(sources.FrameSources, "read", read)
+    monkeypatch.setattr(sources.FrameSources, "read_stored", read_stored)
     result = stack(made, tmp_path, "lost.fits")
     monkeypatch.undo()
     assert result.frames_used == len(made.frames) - 1
