@@ -1,6 +1,7 @@
 """The app: wires places, store and pictures together; everything else lives in screens and widgets."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -19,6 +20,7 @@ from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.service import PictureService
 from astrotui.tui import queueing
+from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
 from astrotui.tui.place import SMALLEST, Place
 from astrotui.tui.screens.library import LibraryPlace
@@ -53,7 +55,7 @@ def _load_modules() -> None:
         import_module(f"astrotui.tui.screens.{module}")
 
 
-class AstroApp(App[None]):
+class AstroApp(AheadApp):
     """astrotui in a terminal.
 
     Attributes
@@ -100,7 +102,9 @@ class AstroApp(App[None]):
         self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else THEMES[0].name
+        self.start_theme(
+            self.settings.theme if self.settings.theme in self.available_themes else THEMES[0].name
+        )
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
 
@@ -132,9 +136,14 @@ class AstroApp(App[None]):
         await self._follow()
 
     async def _load_the_rest(self) -> None:
-        """Load the other places ahead of their keys, when the first sessions had their turn."""
+        """Load and make the other places ahead of their keys, when the first sessions had their turn."""
         await asyncio.sleep(_LOOK_S)
         await self.background(_load_modules)
+        for mode in self.MODES:
+            await self.make_ahead(mode)
+        # What was made until here stays: looking through it for garbage would stop the loop for a tenth of a second.
+        gc.freeze()
+        gc.enable()
 
     async def _open(self) -> None:
         opening = asyncio.ensure_future(self.store.open())
@@ -254,11 +263,12 @@ class AstroApp(App[None]):
 
         self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
 
-    def open_stack_form(self) -> None:
-        """Ask how to stack the present session."""
+    def open_stack_form(self, sessions: Sequence[int] = (), reference: int | None = None) -> None:
+        """Ask how to stack the present session, or several."""
         from astrotui.tui.screens.stack_form import StackForm
 
-        if self.session_id is None:
+        chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
+        if not chosen:
             self.notify("choose a session in Library (1) first", severity="warning")
             return
 
@@ -268,7 +278,7 @@ class AstroApp(App[None]):
                 self.notify(f"job {job} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 
-        self.push_screen(StackForm(self.session_id), queued)
+        self.push_screen(StackForm(chosen, reference), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
@@ -336,4 +346,5 @@ class AstroApp(App[None]):
 def run_app(catalog: Path, roots: Sequence[Path] = ()) -> None:
     """Open the app on a catalogue; `roots` are indexed in the background."""
     sys.setswitchinterval(0.001)  # threads that read the catalogue give way to the screen sooner
+    gc.disable()  # until all places are made
     AstroApp(catalog, roots).run()

@@ -57,8 +57,8 @@ class Host(Protocol):
     def action_add_folder(self) -> None:
         """Ask for a folder and index it."""
 
-    def open_stack_form(self) -> None:
-        """Ask how to stack the present session."""
+    def open_stack_form(self, sessions: Sequence[int] = ..., reference: int | None = ...) -> None:
+        """Ask how to stack the present session, or several."""
 
     async def background(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in a thread."""

@@ -79,8 +79,9 @@ class Place(Screen[None]):
     # --- reading the catalogue ------------------------------------------------------------------------------------
 
     def on_screen_resume(self) -> None:
-        self.astro.show_running(self)
-        self.action_reload()
+        if self.is_current:  # not while it is only made ahead of its key
+            self.astro.show_running(self)
+            self.action_reload()
 
     def catalog_changed(self) -> None:
         """Somebody wrote to the catalogue: read it again soon, but never so often that it is felt."""

@@ -8,13 +8,17 @@ import pytest
 from textual.pilot import Pilot
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Job
+from astrotui.catalog.models import Job, Session
+from astrotui.cli.stack_commands import stack
+from astrotui.errors import AstrotuiError
 from astrotui.jobs import queue
 from astrotui.library.calibrators import session_match
+from astrotui.stacking.recipe import Recipe
 from astrotui.tui.screens.message import MessageScreen, QuestionScreen
 from astrotui.tui.screens.prompt import PromptScreen
 from astrotui.tui.screens.stack_form import StackForm
-from astrotui.tui.widgets.choice import ChoiceLine
+from astrotui.tui.stacking import form_lines, options_of
+from astrotui.tui.widgets.form import Form
 from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import RowTable
 from tests.tui.conftest import NOW, MakeApp, add_job, until
@@ -137,24 +141,109 @@ async def test_a_stack_is_queued_with_its_recipe(make_app: MakeApp, catalog_file
         await pilot.press("end", "t")
         form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
         await until(pilot, lambda: "16 of 16 frames" in line(form, "#heading"))
-        await pilot.press("right", "down", "right", "right")  # median; none, then sigma
-        assert [choice.value for choice in form.query(ChoiceLine)][:2] == ["median", "sigma"]
-        for _ in range(11):
-            await pilot.press("down")
-        await pilot.press(*"x", "ctrl+s")
+        lines = form.query_one(Form)
+        await pilot.press("down", "right", "right")  # none, then sigma
+        await until(pilot, lambda: "left out" in line(form, "#meaning"))
+        assert lines["reject"].value == "sigma" and lines["low"].free == "3 sigma"
+        await pilot.press("down", *"x", "ctrl+s")
         await until(pilot, lambda: "'x' is not a number" in line(form, "#wrong"))
-        await pilot.press("backspace", *"2.5", "ctrl+s", "ctrl+s")
+        await pilot.press("backspace", *"2.5", "down", "down", "l")  # median
+        while lines.lines[lines.cursor].name != "dark":
+            await pilot.press("tab")
+        await until(pilot, lambda: "auto is set" in line(form, "#meaning"))
+        await pilot.press("right")
+        await until(pilot, lambda: "on purpose" in line(form, "#meaning"))
+        while lines.lines[lines.cursor].name != "memory":
+            await pilot.press("down")
+        await pilot.press(*"600MB", "ctrl+s", "ctrl+s")
         await until(pilot, lambda: app.current_mode == "jobs" and table(app).rows)
         assert [job.title for job in table(app).rows] == ["stack M42, 16 frames"]
     with Catalog.open(catalog_file) as catalog:
         (job,) = queue.list_jobs(catalog)
-        recipe = queue.payload(catalog, job.id)["recipe"]
+        payload = queue.payload(catalog, job.id)
+    recipe = payload["recipe"]
     assert (recipe["combine"], recipe["reject"], recipe["low"], recipe["high"]) == (
         "median",
         "sigma",
         2.5,
         None,
     )
+    assert (payload["dark"], payload["flat"], payload["memory"]) == ("none", "auto", 600_000_000)
+
+
+def test_the_form_has_every_recipe_option_of_the_shell() -> None:
+    shell = {parameter.name for parameter in stack.params} - {
+        "sessions",
+        "plan",
+        "detach",
+        "no_start",
+        "workers",
+    }
+    shell -= {"as_json", "json", "debug", "catalog", "help"}
+    assert shell <= {line.name for line in form_lines("1GB", Path("/out"), None)}, shell
+
+
+def test_the_form_says_the_defaults_of_the_recipe() -> None:
+    options = options_of(form_lines("1GB", Path("/out"), 17), "1GB")
+    assert options["recipe"] == Recipe() and options["reference"] is None and options["output"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("low", "x", "low: 'x' is not a number"),
+        ("reference", "best", "auto or the id"),
+        ("memory", "much", "much"),
+    ],
+)
+def test_the_form_refuses_what_cannot_be_used(name: str, typed: str, said: str) -> None:
+    lines = form_lines("1GB", Path("/out"), None)
+    next(line for line in lines if line.name == name).type(typed)
+    with pytest.raises(AstrotuiError, match=said):
+        options_of(lines, "1GB")
+
+
+async def test_marked_sessions_are_stacked_together(make_app: MakeApp, catalog_file: Path) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        sessions = db.query(Session).order_by(Session.target).all()
+        for session in sessions:
+            session.target, session.width, session.height = "M 42", 576, 336
+        ids = sorted(session.id for session in sessions)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        await until(pilot, lambda: form.query_one(Form)["sessions"].choices == ("this one", "all 3 of M 42"))
+        await pilot.press("right")
+        await until(pilot, lambda: "3 sessions: 29 of 30 frames" in line(form, "#heading"))
+        await pilot.press("escape", "g", "space", "space", "t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        await until(pilot, lambda: form.query_one(Form)["sessions"].value == "2 marked")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.current_mode == "jobs" and table(app).rows)
+    with Catalog.open(catalog_file) as catalog:
+        (job,) = queue.list_jobs(catalog)
+        assert len(queue.payload(catalog, job.id)["sessions"]) == 2
+        assert set(queue.payload(catalog, job.id)["sessions"]) < set(ids)
+
+
+async def test_targets_are_summed_up(make_app: MakeApp, catalog_file: Path) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.query(Session).filter(Session.target == "M 51").one().target = "M42"
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("v")
+        targets = app.screen.targets
+        await until(pilot, lambda: targets.has_focus and [t.name for t in targets.rows] == ["M 45", "M42"])
+        await pilot.press("j")
+        await until(pilot, lambda: "2 sessions" in line(app.screen, "#facts"))
+        total = sum(s.integration_s for s in app.screen.table.rows if s.target == "M42")
+        assert targets.row.integration_s == total > 0
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.table.has_focus and app.screen.table.row.target == "M42")
+        assert app.session_id == app.screen.table.row.id
 
 
 async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:

@@ -218,7 +218,8 @@ class FramesPlace(Place):
         self.astro.queue_measure()
 
     def action_stack(self) -> None:
-        self.astro.open_stack_form()
+        frame = self.table.row
+        self.astro.open_stack_form(reference=frame.id if frame is not None else None)
 
     def action_back(self) -> None:
         if self._blinking is not None:

@@ -12,62 +12,27 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Static
 
-from astrotui.text import clean, duration, plural
+from astrotui.text import duration, plural
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
 from astrotui.tui.reading import DarkMemo, unjudged
 from astrotui.tui.screens.where import WhereScreen
+from astrotui.tui.sessions import (
+    COLUMNS,
+    TARGET_COLUMNS,
+    UNJUDGED,
+    Target,
+    attention,
+    by_target,
+    describe,
+    describe_target,
+)
 from astrotui.tui.widgets.picture import DEBOUNCE_S, Picture
-from astrotui.tui.widgets.table import Cell, Column, RowTable
+from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.listing import SessionRecord
-
-
-_UNJUDGED = {"id": None, "grade": "…"}  # stands for a dark until the dark library was looked through
-
-
-def attention(session: "SessionRecord") -> list[str]:
-    """What a person should look at, most urgent first."""
-    found = []
-    if session.quarantined:
-        found.append(f"{session.quarantined} quarantined")
-    if session.missing:
-        found.append(f"{session.missing} missing")
-    if session.unmeasured:
-        found.append(f"{session.unmeasured} unmeasured")
-    if session.dark is None:
-        found.append("no dark")
-    elif session.dark["grade"] not in ("exact", "…"):
-        found.append(f"dark {session.dark['grade']}")
-    if session.warnings:
-        found.append(plural(len(session.warnings), "warning"))
-    return found
-
-
-def kept(session: "SessionRecord") -> int:
-    """Lights that a stack would take."""
-    return session.undecided + session.accepted
-
-
-def _g(value: float | None, unit: str = "") -> str:
-    return "–" if value is None else f"{value:g}{unit}"
-
-
-COLUMNS: list[Column["SessionRecord"]] = [
-    Column("target", "Target", 13, lambda s: s.target or "(no target)", lambda s: (s.target or "").lower() or None),
-    Column("night", "Night", 10, lambda s: str(s.night or "–"), lambda s: s.night, descending=True),
-    Column("exp", "Exp", 6, lambda s: _g(s.exposure_s, "s"), lambda s: s.exposure_s, "right"),
-    Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right"),
-    Column("filter", "Filter", 7, lambda s: s.filter or "–", lambda s: s.filter),
-    Column("frames", "Frames", 7, lambda s: f"{kept(s)}/{s.lights}", kept, "right", True),
-    Column("total", "Total", 7, lambda s: duration(s.integration_s), lambda s: s.integration_s, "right", True),
-    Column(
-        "attention", "Attention", 17, lambda s: Cell(", ".join(attention(s)), "warn"), lambda s: len(attention(s)),
-        descending=True,
-    ),
-]  # fmt: skip
 
 
 class LibraryPlace(Place):
@@ -80,9 +45,11 @@ class LibraryPlace(Place):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Frames", key_display="⏎", id="library.open", tooltip="Open the session's frames"),
         Binding("m", "measure", "Measure", id="library.measure", tooltip="Measure the session: stars, FWHM, scores"),
-        Binding("t", "stack", "Stack", id="library.stack", tooltip="Stack the session: choose a recipe, queue it"),
-        Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),
+        Binding("t", "stack", "Stack", id="library.stack", tooltip="Stack the session, or all that are marked"),
+        Binding("space", "mark", "Mark", show=False, key_display="␣", id="library.mark", tooltip="Mark sessions to stack several"),
+        Binding("v", "targets", "Targets", id="library.targets", tooltip="Targets with their totals, or sessions again"),
         *Place.SHARED,
+        Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),
         Binding("f", "folder", "Add folder", id="library.folder", tooltip="Add a folder of frames to the library"),
         Binding("i", "index", "Index", id="library.index", tooltip="Look again for new and changed files in all folders"),
         Binding("exclamation_mark", "attention", "Attention", show=False, key_display="!", id="library.attention",
@@ -93,24 +60,37 @@ class LibraryPlace(Place):
     def __init__(self) -> None:
         super().__init__()
         self.only_attention = False
+        self.marked: set[int] = set()
+        self.by_target = False
         self._darks = DarkMemo()
         self._resting: Timer | None = None
 
     def body(self) -> ComposeResult:
         with Container(id="library", classes="place"):
             empty = "no sessions: f adds a folder of frames, esc takes a filter away"
-            yield RowTable(COLUMNS, key=lambda s: s.id, empty=empty, id="sessions")
+            mark: Column[SessionRecord] = Column("mark", " ", 1, lambda s: "●" if s.id in self.marked else "")
+            yield RowTable([mark, *COLUMNS], key=lambda s: s.id, empty=empty, id="sessions")
+            yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
             with Container(id="about"):
                 yield Picture(id="picture")
                 yield Static(id="facts", markup=False)
 
     def on_mount(self) -> None:
+        self.query_one("#targets").display = False
         self.table.focus()
 
     @property
     def table(self) -> "RowTable[SessionRecord]":
         """The table of sessions."""
         return self.query_one("#sessions", RowTable)
+
+    @property
+    def targets(self) -> "RowTable[Target]":
+        """The table of targets."""
+        return self.query_one("#targets", RowTable)
+
+    def focus_main(self) -> None:
+        (self.targets if self.by_target else self.table).focus()
 
     async def load(self) -> None:
         if not self.table.loaded and not self.query_text:
@@ -120,22 +100,36 @@ class LibraryPlace(Place):
 
     def _show(self, records: "list[SessionRecord]", *, judged: bool) -> None:
         if not judged:
-            records = [replace(record, dark=_UNJUDGED) for record in records]
+            records = [replace(record, dark=UNJUDGED) for record in records]
         if self.only_attention:
             records = [record for record in records if attention(record)]
         self.table.set_rows(records)
-        total = sum(record.integration_s for record in records)
-        words = f"{plural(len(records), 'session')}, {duration(total)}"
+        self.targets.set_rows(by_target(records))
+        self._note()
+
+    def _note(self) -> None:
+        """Totals of what is listed, and what it was narrowed to."""
+        records = self.table.rows
+        marked = [record for record in records if record.id in self.marked]
+        total = duration(sum(record.integration_s for record in marked or records))
+        words = f"{len(marked)} marked, {total}" if marked else f"{plural(len(records), 'session')}, {total}"
         limits = [self.query_text] * bool(self.query_text) + ["!"] * self.only_attention
         self.astro.note(" · ".join([*limits, words]))
 
+    @on(RowTable.Moved, "#targets")
+    def _moved_target(self, event: RowTable.Moved) -> None:
+        if self.by_target and event.row is not None:
+            self._about(event.row.sessions[0], describe_target(event.row))
+
     @on(RowTable.Moved, "#sessions")
     def _moved(self, event: RowTable.Moved) -> None:
-        session = event.row
+        if not self.by_target:
+            self._about(event.row, describe(event.row, self.table.rows) if event.row is not None else "")
+
+    def _about(self, session: "SessionRecord | None", facts: str) -> None:
+        """The session that the other places are about, its facts and, when the cursor rests, its picture."""
         self.astro.session_id = session.id if session is not None else None
-        self.query_one("#facts", Static).update(
-            describe(session, self.table.rows) if session is not None else ""
-        )
+        self.query_one("#facts", Static).update(facts)
         # A cursor that runs through the table asks the catalogue once, when it rests.
         if self._resting is not None:
             self._resting.stop()
@@ -150,12 +144,44 @@ class LibraryPlace(Place):
             request, text="" if session is None else "no picture", now=True
         )
 
+    @on(RowTable.Chosen, "#targets")
+    def _chosen_target(self, event: RowTable.Chosen) -> None:
+        """The sessions of a target."""
+        self.action_targets()
+        self.table.go_to(event.row.sessions[0].id)
+
     @on(RowTable.Chosen, "#sessions")
     def _chosen(self, event: RowTable.Chosen) -> None:
         self.astro.open_session(event.row.id)
 
     def action_open(self) -> None:
-        self.table.choose()
+        (self.targets if self.by_target else self.table).choose()
+
+    def action_mark(self) -> None:
+        """Mark what is under the cursor, or take its mark away."""
+        if self.by_target:
+            chosen = {s.id for s in self.targets.row.sessions} if self.targets.row is not None else set()
+        else:
+            chosen = {self.table.row.id} if self.table.row is not None else set()
+        self.marked = self.marked - chosen if chosen <= self.marked else self.marked | chosen
+        self.table.refresh()
+        self._note()
+        (self.targets if self.by_target else self.table).action_move(1)
+
+    def action_targets(self) -> None:
+        """Targets with their totals, or sessions again; the cursor stays on what it was about."""
+        here, there = self.table.row, self.targets.row
+        self.by_target = not self.by_target
+        self.table.display, self.targets.display = not self.by_target, self.by_target
+        self.focus_main()
+        if self.by_target and here is not None:
+            self.targets.go_to(here.target or "")
+            if self.targets.row is not None:
+                self._about(self.targets.row.sessions[0], describe_target(self.targets.row))
+        elif not self.by_target:
+            if there is not None and here is not None and (here.target or "") != there.name:
+                self.table.go_to(there.sessions[0].id)
+            self._about(self.table.row, describe(self.table.row, self.table.rows) if self.table.row else "")
 
     def action_darks(self) -> None:
         if self.astro.session_id is not None:
@@ -173,7 +199,12 @@ class LibraryPlace(Place):
         self.astro.queue_measure()
 
     def action_stack(self) -> None:
-        self.astro.open_stack_form()
+        """Stack what is marked, else the target or session under the cursor."""
+        listed = {session.id for session in self.table.rows}
+        chosen = tuple(sorted(self.marked & listed))
+        if not chosen and self.by_target and self.targets.row is not None:
+            chosen = tuple(session.id for session in self.targets.row.sessions)
+        self.astro.open_stack_form(chosen)
 
     def action_index(self) -> None:
         self.astro.queue_index()
@@ -182,8 +213,17 @@ class LibraryPlace(Place):
         self.astro.action_add_folder()
 
     def action_back(self) -> None:
-        if self.only_attention and not self.query_text and not self.query_one("#filter").display:
+        """Out of the filter line; then marks, the filter, the targets go."""
+        if self.query_one("#filter").display:
+            super().action_back()
+        elif self.marked:
+            self.marked = set()
+            self.table.refresh()
+            self._note()
+        elif self.only_attention and not self.query_text:
             self.action_attention()
+        elif self.by_target and not self.query_text:
+            self.action_targets()
         else:
             super().action_back()
 
@@ -192,28 +232,3 @@ def _sessions(catalog: Any, query: str, darks: "Callable[[Any], dict[int, Any]]"
     from astrotui.library.listing import list_sessions
 
     return list_sessions(catalog, query, darks=darks)
-
-
-def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
-    """What is known of a session, one fact a line; `others` are summed up by target."""
-    name = session.target or "(no target)"
-    camera = session.camera or session.device or "unknown camera"
-    size = f"{session.width}x{session.height} {session.cfa or 'mono'}"
-    facts = [
-        clean(f"{name} · session {session.id}"),
-        clean(f"{camera} {size}"),
-        f"{kept(session)} of {plural(session.lights, 'light')}, {duration(session.integration_s)}"
-        + (f", {session.rejected} rejected" if session.rejected else ""),
-        f"dark: {session.dark['grade'] if session.dark else 'none'}"
-        + (f", lights at {session.temperature_c:.0f} °C" if session.temperature_c is not None else ""),
-    ]
-    same = [other for other in others if session.target and other.target == session.target]
-    if len(same) > 1:
-        total = duration(sum(other.integration_s for other in same))
-        facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {total}"))
-    if needs := attention(session):
-        facts.append("! " + ", ".join(needs))
-    facts += [f"! {clean(text, 120)}" for text in session.warnings[:4]]
-    if session.note:
-        facts.append(clean(session.note, 120))
-    return "\n".join([*facts, clean(session.path, 200)])

@@ -1,0 +1,54 @@
+"""An app whose places are made ahead of their keys, and whose stylesheets are parsed once.
+
+Textual 8.2 (pinned exactly) parses all stylesheets anew for every screen that is first shown, and makes a mode's
+screen when it is first switched to: a tenth of a second in which no key is heard.
+"""
+
+import asyncio
+
+from textual.app import App
+
+_REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
+
+
+class AheadApp(App[None]):
+    """Spares the event loop what Textual would do twice, and does early what can be done early."""
+
+    _colors: dict[str, str] | None = None
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse the stylesheets again only for other colors; a screen that was away takes the present ones."""
+        colors = self.get_css_variables()
+        if colors != self._colors:
+            self._colors = colors
+            super().refresh_css(animate)
+            return
+        for screen in self.screen_stack if self._current_mode in self._screen_stacks else ():
+            if 0 <= screen._css_update_count < self._css_update_count:
+                self.stylesheet.update(screen, animate=animate)
+            screen._css_update_count = self._css_update_count
+
+    def start_theme(self, name: str) -> None:
+        """The theme to begin with: its colors are in force before anything is parsed."""
+        self.theme = name
+        self._colors = self.get_css_variables()
+        self.stylesheet.set_variables(self._colors)
+
+    async def make_ahead(self, mode: str) -> None:
+        """Make a mode's screen before anybody goes there, in pieces with room for keys in between."""
+        if mode in self._screen_stacks or not self.is_running:
+            return
+        make = self._modes[mode]
+        assert callable(make)
+        screen = make()
+        for path in screen.css_path:
+            if not self.stylesheet.has_source(str(path)):
+                self.stylesheet.read(path)
+                self.stylesheet.parse()
+        await asyncio.sleep(_REST_S)
+        if mode in self._screen_stacks or not self.is_running:
+            return  # somebody went there meanwhile, or left
+        self._modes[mode] = lambda: screen
+        await self._init_mode(mode)
+        screen._css_update_count = self._css_update_count
+        await asyncio.sleep(_REST_S)

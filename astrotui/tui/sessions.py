@@ -1,0 +1,166 @@
+"""Sessions as Library lists them: one by one, or summed up by target; what needs attention."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from astrotui.text import clean, duration, plural
+from astrotui.tui.widgets.table import Cell, Column
+
+if TYPE_CHECKING:
+    from astrotui.library.listing import SessionRecord
+
+
+UNJUDGED = {"id": None, "grade": "…"}  # stands for a dark until the dark library was looked through
+
+
+def attention(session: "SessionRecord") -> list[str]:
+    """What a person should look at, most urgent first."""
+    found = []
+    if session.quarantined:
+        found.append(f"{session.quarantined} quarantined")
+    if session.missing:
+        found.append(f"{session.missing} missing")
+    if session.unmeasured:
+        found.append(f"{session.unmeasured} unmeasured")
+    if need := _dark_need(session):
+        found.append(need)
+    if session.warnings:
+        found.append(plural(len(session.warnings), "warning"))
+    return found
+
+
+def _dark_need(session: "SessionRecord") -> str:
+    if session.dark is None:
+        return "no dark"
+    return "" if session.dark["grade"] in ("exact", "…") else f"dark {session.dark['grade']}"
+
+
+def kept(session: "SessionRecord") -> int:
+    """Lights that a stack would take."""
+    return session.undecided + session.accepted
+
+
+def _g(value: float | None, unit: str = "") -> str:
+    return "–" if value is None else f"{value:g}{unit}"
+
+
+COLUMNS: list[Column["SessionRecord"]] = [
+    Column("target", "Target", 13, lambda s: s.target or "(no target)", lambda s: (s.target or "").lower() or None),
+    Column("night", "Night", 10, lambda s: str(s.night or "–"), lambda s: s.night, descending=True),
+    Column("exp", "Exp", 6, lambda s: _g(s.exposure_s, "s"), lambda s: s.exposure_s, "right"),
+    Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right"),
+    Column("filter", "Filter", 7, lambda s: s.filter or "–", lambda s: s.filter),
+    Column("frames", "Frames", 7, lambda s: f"{kept(s)}/{s.lights}", kept, "right", True),
+    Column("total", "Total", 7, lambda s: duration(s.integration_s), lambda s: s.integration_s, "right", True),
+    Column(
+        "attention", "Attention", 15, lambda s: Cell(", ".join(attention(s)), "warn"), lambda s: len(attention(s)),
+        descending=True,
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """All sessions of one target, summed up; sessions without a target are one row."""
+
+    name: str
+    sessions: "tuple[SessionRecord, ...]"
+
+    @property
+    def integration_s(self) -> float:
+        """Of the frames that a stack would take."""
+        return sum(s.integration_s for s in self.sessions)
+
+    @property
+    def filters(self) -> str:
+        """Integration by filter, the longest first."""
+        by_filter: dict[str, float] = {}
+        for session in self.sessions:
+            name = session.filter or "no filter"
+            by_filter[name] = by_filter.get(name, 0.0) + session.integration_s
+        longest = sorted(by_filter.items(), key=lambda item: -item[1])
+        return ", ".join(f"{name} {duration(total)}" for name, total in longest)
+
+    @property
+    def last_night(self) -> str:
+        """The newest night."""
+        return max((str(s.night) for s in self.sessions if s.night), default="–")
+
+    @property
+    def needs(self) -> list[str]:
+        """What needs attention in its sessions, summed up."""
+        found = []
+        for what in ("quarantined", "missing", "unmeasured"):
+            if count := sum(getattr(s, what) for s in self.sessions):
+                found.append(f"{count} {what}")
+        darks = Counter(_dark_need(s) for s in self.sessions)
+        several = len(self.sessions) > 1
+        found += [f"{need} ({count})" if several else need for need, count in darks.most_common() if need]
+        if warnings := sum(len(s.warnings) for s in self.sessions):
+            found.append(plural(warnings, "warning"))
+        return found
+
+
+def by_target(sessions: "Sequence[SessionRecord]") -> list[Target]:
+    """Sessions summed up by target, in the order in which the targets come."""
+    found: dict[str, list[SessionRecord]] = {}
+    for session in sessions:
+        found.setdefault(session.target or "", []).append(session)
+    return [Target(name, tuple(held)) for name, held in found.items()]
+
+
+TARGET_COLUMNS: list[Column[Target]] = [
+    Column("target", "Target", 15, lambda t: t.name or "(no target)", lambda t: t.name.lower() or None),
+    Column("sessions", "Sessions", 8, lambda t: str(len(t.sessions)), lambda t: len(t.sessions), "right", True),
+    Column("night", "Last night", 10, lambda t: t.last_night, lambda t: t.last_night, descending=True),
+    Column(
+        "frames", "Frames", 9, lambda t: f"{sum(map(kept, t.sessions))}/{sum(s.lights for s in t.sessions)}",
+        lambda t: sum(map(kept, t.sessions)), "right", True,
+    ),
+    Column("total", "Total", 8, lambda t: duration(t.integration_s), lambda t: t.integration_s, "right", True),
+    Column("attention", "Attention", 20, lambda t: Cell(", ".join(t.needs), "warn"), lambda t: len(t.needs), descending=True),
+]  # fmt: skip
+
+
+def describe_target(target: Target) -> str:
+    """What is known of a target, one fact a line."""
+    lines = [
+        clean(target.name or "(no target)"),
+        f"{plural(len(target.sessions), 'session')}, {duration(target.integration_s)}",
+        clean(target.filters, 120),
+        "",
+        *(
+            clean(
+                f"{s.night or '–'}  {kept(s)}/{s.lights}  {duration(s.integration_s)}  {s.filter or ''}", 60
+            )
+            for s in target.sessions
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
+    """What is known of a session, one fact a line; `others` are summed up by target."""
+    name = session.target or "(no target)"
+    camera = session.camera or session.device or "unknown camera"
+    size = f"{session.width}x{session.height} {session.cfa or 'mono'}"
+    facts = [
+        clean(f"{name} · session {session.id}"),
+        clean(f"{camera} {size}"),
+        f"{kept(session)} of {plural(session.lights, 'light')}, {duration(session.integration_s)}"
+        + (f", {session.rejected} rejected" if session.rejected else ""),
+        f"dark: {session.dark['grade'] if session.dark else 'none'}"
+        + (f", lights at {session.temperature_c:.0f} °C" if session.temperature_c is not None else ""),
+    ]
+    same = [other for other in others if session.target and other.target == session.target]
+    if len(same) > 1:
+        total = duration(sum(other.integration_s for other in same))
+        facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {total}"))
+    if needs := attention(session):
+        facts.append("! " + ", ".join(needs))
+    facts += [f"! {clean(text, 120)}" for text in session.warnings[:4]]
+    if session.note:
+        facts.append(clean(session.note, 120))
+    return "\n".join([*facts, clean(session.path, 200)])

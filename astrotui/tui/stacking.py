@@ -1,0 +1,189 @@
+"""What the stack form knows and asks for: sessions that go together, calibration that fits, the request itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astrotui.errors import UsageError
+from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
+from astrotui.text import clean, duration, plural
+from astrotui.tui.queueing import enqueue
+from astrotui.tui.reading import session_name
+from astrotui.tui.widgets.form import Line
+
+if TYPE_CHECKING:
+    from astrotui.library.calibrators import Candidate
+
+KINDS = ("dark", "flat", "bias")
+_MOST_SETS = 3  # besides the one that is chosen; any other can be typed or pinned
+_NUMBERS = ("low", "high", "min_score", "drizzle", "pixfrac")
+_LINES = (
+    Line("sessions", "space in Library (1) marks sessions that are to be stacked together", ("this one",)),
+    Line("reject", "which samples are left out: trails, planes, cosmic rays", CHOICES["reject"]),
+    Line("low", "how far under the others a sample must be to be left out", free="default of the method"),
+    Line("high", "how far over the others a sample must be to be left out", free="default of the method"),
+    Line("combine", "average keeps most signal; median for few, bad frames", CHOICES["combine"]),
+    Line("normalize", "how frames are brought to one level before rejection", CHOICES["normalize"]),
+    Line("weight", "what makes a frame count more in the average", CHOICES["weight"]),
+    *(Line(kind, "", ("auto", "none"), free="or an id, or a path") for kind in KINDS),
+    Line("cosmetic", "fill hot and dead pixels", CHOICES["cosmetic"]),
+    Line("align", "the model that carries frames onto the reference", CHOICES["align"]),
+    Line(
+        "reference",
+        "the frame that the others are laid on: auto takes the best, else its id",
+        ("auto",),
+        free="",
+    ),
+    Line("frame", "the field of the result", CHOICES["frame"]),
+    Line("min_score", "leave out frames under this score, 0 to 100", free="none left out"),
+    Line("debayer", "how color is made from one-shot-color frames", CHOICES["debayer"]),
+    Line("resample", "interpolation when frames are moved", CHOICES["resample"]),
+    Line("drizzle", "scale of the output, 1 to 3, for undersampled, dithered frames", free="off"),
+    Line("pixfrac", "size of drizzle's drops, over 0 to 1", free="1"),
+    Line("memory", "how much memory the stack may use, like 1GB", free=""),
+    Line("output", "a .fits file or a folder", free="the output folder"),
+)
+
+
+def form_lines(memory: str, folder: Path, reference: int | None) -> list[Line]:
+    """The lines of the form with their defaults."""
+    lines = [Line(line.name, line.meaning, line.choices, line.free) for line in _LINES]
+    by_name = {line.name: line for line in lines}
+    by_name["weight"].value = Recipe().weight
+    by_name["combine"].value = Recipe().combine
+    by_name["resample"].value = Recipe().resample
+    by_name["memory"].free = f"{memory} (settings)"
+    by_name["output"].free = str(folder)
+    if reference is not None:
+        by_name["reference"].choices = ("auto", str(reference))
+    return lines
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the catalogue says about what would be stacked.
+
+    Attributes
+    ----------
+    sessions : which sessions each choice means
+    headings : what each choice would stack
+    sets : by kind, what each choice of calibration means; `auto` first
+    """
+
+    sessions: dict[str, tuple[int, ...]]
+    headings: dict[str, str]
+    sets: dict[str, dict[str, str]]
+
+
+def read_facts(catalog: Any, session_ids: Sequence[int]) -> Facts:
+    """For a thread."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Session
+    from astrotui.library.calibrators import session_match
+
+    first = session_ids[0]
+    with catalog.read() as db:
+        row = db.get_one(Session, first)
+        same = db.scalars(
+            select(Session.id)
+            .where(Session.target == row.target, Session.width == row.width, Session.height == row.height)
+            .order_by(Session.night, Session.id)
+        ).all()
+        target = clean(row.target or "(no target)", 30)
+    sessions = {"this one" if len(session_ids) == 1 else f"{len(session_ids)} marked": tuple(session_ids)}
+    if row.target and len(same) > 1 and set(same) != set(session_ids):
+        sessions[f"all {len(same)} of {target}"] = tuple(same)
+    match = session_match(catalog, first)
+    sets = {}
+    for kind in KINDS:
+        chosen = match.chosen(kind)
+        found = {"auto": f"auto is none: no {kind} fits" if chosen is None else f"auto is {_set(chosen)}"}
+        if kind in match.pinned_none:
+            found["auto"] = "auto is none, as you said in Darks (3)"
+        others = [c for c in match.candidates[kind] if c is not chosen and c.grade != "refused"]
+        found.update({str(c.set.id): _set(c) for c in others[:_MOST_SETS]})
+        sets[kind] = found
+    headings = {name: _heading(catalog, ids) for name, ids in sessions.items()}
+    return Facts(sessions, headings, sets)
+
+
+def _set(candidate: "Candidate") -> str:
+    held = candidate.set
+    parts = [
+        f"{held.exposure_s:g} s" if held.exposure_s is not None else "",
+        f"gain {held.gain:g}" if held.gain is not None else "",
+        f"{held.temperature_c:.0f} °C" if held.temperature_c is not None else "",
+    ]
+    pinned = ", pinned by you" if candidate.pinned else ""
+    return clean(f"set {held.id}, {candidate.grade}{pinned}: {', '.join(p for p in parts if p)}", 120)
+
+
+def _heading(catalog: Any, session_ids: Sequence[int]) -> str:
+    from astrotui.library.listing import list_frames
+    from astrotui.library.worth import worth
+
+    value = worth(list_frames(catalog, list(session_ids)))
+    name = session_name(catalog, session_ids[0])
+    if len(session_ids) > 1:
+        name = f"{name.rpartition(' ')[0]}, {len(session_ids)} sessions"
+    unmeasured = f"; {plural(value.unmeasured, 'frame')} will be measured first" if value.unmeasured else ""
+    return clean(
+        f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {duration(value.integration_s)}{unmeasured}",
+        120,
+    )
+
+
+def limits(reject: str) -> tuple[str, str]:
+    """What holds for low and high while nothing is typed."""
+    units = {"percentile": "of the median", "minmax": "samples"}
+    if reject == "none":
+        return "nothing is rejected", "nothing is rejected"
+    low, high = DEFAULT_LIMITS[reject]
+    unit = units.get(reject, "sigma")
+    return f"{low:g} {unit}", f"{high:g} {unit}"
+
+
+def options_of(lines: Sequence[Line], memory: str) -> dict[str, Any]:
+    """What was chosen, as `library.requests.request_stack` takes it.
+
+    Raises
+    ------
+    UsageError
+        A value cannot be used.
+    """
+    from astrotui.config import parse_size
+
+    values = {line.name: line.value for line in lines}
+    values.pop("sessions", None)
+    calibration = {kind: values.pop(kind) for kind in KINDS}
+    reference, output, memory = values.pop("reference"), values.pop("output"), values.pop("memory") or memory
+    if reference != "auto" and not reference.isdigit():
+        raise UsageError(f"reference: {clean(reference, 30)!r} must be auto or the id of a frame")
+    recipe: dict[str, Any] = {name: value for name, value in values.items() if value}
+    for name in _NUMBERS:
+        if name in recipe:
+            try:
+                recipe[name] = float(recipe[name])
+            except ValueError:
+                raise UsageError(
+                    f"{name.replace('_', ' ')}: {clean(recipe[name], 30)!r} is not a number"
+                ) from None
+    return {
+        "recipe": Recipe(**recipe),
+        "reference": None if reference == "auto" else int(reference),
+        "memory": parse_size(memory),
+        "output": Path(output) if output else None,
+        **calibration,
+    }
+
+
+def queue_stack(catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]) -> int:
+    """Queue the stack; returns the job's id. For a thread."""
+    from astrotui.library.requests import request_stack
+
+    request = request_stack(catalog, session_ids, folder=folder, **options)
+    target = session_name(catalog, session_ids[0]).rpartition(" ")[0] or "session"
+    title = clean(f"stack {target}, {plural(len(request.frames), 'frame')}", 80)
+    return enqueue(catalog, "stack", request.to_dict(), title)
