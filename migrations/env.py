@@ -14,7 +14,8 @@ from typing import Any
 
 from alembic import context
 
-from astrotui.catalog.models import Base, UtcDateTime
+from astrotui.catalog.base import UtcDateTime
+from astrotui.catalog.models import Frame
 
 
 def plain_type(kind: str, item: Any, _: Any) -> str | bool:
@@ -24,7 +25,7 @@ def plain_type(kind: str, item: Any, _: Any) -> str | bool:
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=Frame.metadata,
     render_item=plain_type,
     render_as_batch=True,  # SQLite cannot alter most of a table in place
     transactional_ddl=True,  # all steps or none

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from astrotui.catalog.connection import connect, translated
-from astrotui.catalog.models import Base
+from astrotui.catalog.models import Frame
 from astrotui.errors import CatalogError
 from astrotui.text import clean
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # Every revision this program can read, oldest first; a test compares it with migrations/versions.
-REVISIONS: tuple[str, ...] = ("0001",)
+REVISIONS: tuple[str, ...] = ("0001", "0002")
 
 VERSION_TABLE = Table(
     "alembic_version",
@@ -94,7 +94,7 @@ def create_tables(path: Path) -> None:
     """Make all tables in the empty file `path`, in one transaction."""
     engine = _engine(path)
     with translated(path), engine.connect() as connection, connection.begin():
-        Base.metadata.create_all(connection)
+        Frame.metadata.create_all(connection)
         VERSION_TABLE.create(connection)
         connection.execute(insert(VERSION_TABLE).values(version_num=head()))
 

@@ -4,58 +4,13 @@ Facts (roots, sessions, frames, sets, measurements) can be rebuilt from disk. De
 corrections, notes and jobs cannot: they are what a backup of the catalogue is for.
 """
 
-from datetime import UTC, date, datetime
-from typing import Any, ClassVar
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import (
-    DDL,
-    JSON,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    TypeDecorator,
-    UniqueConstraint,
-    event,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import DDL, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, event, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC times, stored without offset because SQLite has none."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=CONVENTION)
-    type_annotation_map: ClassVar = {
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON,
-        list[str]: JSON,
-        list[int]: JSON,
-        bytes: LargeBinary,
-    }
+from astrotui.catalog.base import Base
 
 
 class Root(Base):
@@ -148,6 +103,7 @@ class CalibrationSet(Base):
     roi_y: Mapped[int | None]
     calstat: Mapped[str] = mapped_column(default="")
     warnings: Mapped[list[str]] = mapped_column(default=list)
+    median_adu: Mapped[float | None]  # of one of a flat's frames
 
 
 class Frame(Base):
@@ -249,7 +205,8 @@ class Measurement(Base):
     transparency: Mapped[float | None]
     depth: Mapped[float | None]
     score: Mapped[float | None]
-    star_list: Mapped[bytes | None]  # last: SQLite reads through a blob to reach what stands behind it
+    star_list: Mapped[bytes | None]  # SQLite reads through a blob to reach what stands behind it
+    sample: Mapped[str | None] = mapped_column(String(40))  # digest of parts of the file that was measured
 
 
 # Whoever writes a measurement, the flag on its frame follows.

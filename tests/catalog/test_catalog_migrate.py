@@ -1,6 +1,7 @@
 """Versions of the tables: both ways to make them are equal, upgrades are whole and leave a copy."""
 
 import multiprocessing
+import re
 import shutil
 import signal
 import sqlite3
@@ -27,8 +28,8 @@ import signal
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -56,9 +57,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     def install(ending: str = "") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(migrate.scripts(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "versions" / "0002_later.py").write_text(SECOND + ending)
+        (folder / "versions" / "0003_later.py").write_text(SECOND + ending)
         monkeypatch.setattr(migrate, "scripts", lambda: folder)
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002", "0003"))
 
     return install
 
@@ -74,7 +75,12 @@ def schema(path: Path) -> dict[str, list[str]]:
     raw = sqlite3.connect(path)
     rows = raw.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
     raw.close()
-    return {name: sorted(line.strip().rstrip(",") for line in sql.splitlines()) for name, sql in rows}
+    return {name: _lines(sql) for name, sql in rows}
+
+
+def _lines(sql: str) -> list[str]:
+    """The parts of a statement; SQLite puts a column that was added later behind all, on the last line."""
+    return sorted(part.strip(" )") for part in re.sub(r"\s+", " ", sql).split(","))
 
 
 def columns(path: Path) -> dict[str, list[str]]:
@@ -140,7 +146,7 @@ class TestScripts:
         newer("")
         path = migrate.write_revision("airmass is gone again")
         written = path.read_text()
-        assert path.name.startswith("0003")
+        assert path.name.startswith("0004")
         assert "drop_column('airmass')" in written
         assert "def downgrade" not in written
 
@@ -155,9 +161,9 @@ class TestUpgrade:
             assert db.scalar(text("SELECT count(*) FROM frames WHERE airmass = 1.5")) == 8
             assert db.scalar(text("SELECT count(*) FROM frames WHERE measured")) == 2
         assert again.integrity() == []
-        copy = catalog.path.with_name("catalog.sqlite.0001.bak")
-        assert revision(catalog.path) == "0002"
-        assert revision(copy) == "0001"
+        copy = catalog.path.with_name("catalog.sqlite.0002.bak")
+        assert revision(catalog.path) == "0003"
+        assert revision(copy) == "0002"
         assert dump(copy) == dump(before)
         assert not list(catalog.path.parent.glob(".*.part*"))
 
@@ -174,10 +180,10 @@ class TestUpgrade:
     ) -> None:
         before = dump(catalog.path)
         newer('    op.execute("INSERT INTO nowhere VALUES (1)")\n')
-        with pytest.raises(CatalogError, match=r"from version 0001 to 0002 and stays as it was.*nowhere"):
+        with pytest.raises(CatalogError, match=r"from version 0002 to 0003 and stays as it was.*nowhere"):
             Catalog.open(catalog.path)
         assert dump(catalog.path) == before
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001",))
+        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
         assert Catalog.open(catalog.path).integrity() == []
 
     def test_a_step_that_breaks_references_leaves_it_as_it_was(
@@ -202,7 +208,7 @@ class TestUpgrade:
         assert dump(catalog.path) == before
         monkeypatch.delenv("DIE_HERE")
         assert Catalog.open(catalog.path).integrity() == []
-        assert revision(catalog.path) == "0002"
+        assert revision(catalog.path) == "0003"
 
     def test_two_processes_at_once(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
@@ -223,16 +229,64 @@ class TestUpgrade:
 
     def test_it_is_left_alone_when_asked(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
-        with pytest.raises(CatalogError, match="version 0001 is older than this program's 0002"):
+        with pytest.raises(CatalogError, match="version 0002 is older than this program's 0003"):
             Catalog.open(catalog.path, migrate=False)
-        assert revision(catalog.path) == "0001"
+        assert revision(catalog.path) == "0002"
 
     def test_without_a_copy_there_is_no_upgrade(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
-        catalog.path.with_name("catalog.sqlite.0001.bak").mkdir()
-        with pytest.raises(CatalogError, match=r"0001\.bak: no copy of the catalogue could be written"):
+        catalog.path.with_name("catalog.sqlite.0002.bak").mkdir()
+        with pytest.raises(CatalogError, match=r"0002\.bak: no copy of the catalogue could be written"):
             Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0001"
+        assert revision(catalog.path) == "0002"
+
+
+def at_first_version(catalog: Catalog, path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """A catalogue as the first version wrote it, with the rows of `catalog`; returns them by table."""
+    path.touch()
+    with migrate._engine(path).connect() as connection, connection.begin():
+        command.upgrade(migrate.config(connection), "0001")
+    raw = sqlite3.connect(path)
+    raw.execute("ATTACH ? AS source", (str(catalog.path),))
+    held = {}
+    for table, names in columns(path).items():
+        if table != "alembic_version":
+            listed = ", ".join(f'"{name}"' for name in names)
+            raw.execute(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM source.{table}")
+            held[table] = raw.execute(f"SELECT {listed} FROM {table} ORDER BY 1").fetchall()
+    raw.commit()
+    raw.close()
+    return held
+
+
+class TestRealSteps:
+    def test_a_catalogue_of_the_first_version_keeps_all_it_holds(
+        self, catalog: Catalog, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "old" / "catalog.sqlite"
+        path.parent.mkdir()
+        held = at_first_version(catalog, path)
+        before, names = dump(path), columns(path)
+        assert sum(len(rows) for rows in held.values()) > 10
+        with Catalog.open(path) as upgraded:
+            assert upgraded.integrity() == []
+            with upgraded.read() as db:
+                assert db.scalar(text("SELECT count(*) FROM measurements WHERE sample IS NOT NULL")) == 0
+            with upgraded.write() as db:
+                db.add(measurement(2, sample="0" * 40))
+            with upgraded.read() as db:
+                assert db.scalar(text("SELECT count(*) FROM frames WHERE measured")) == 3
+            with upgraded.write() as db:
+                db.execute(text("DELETE FROM measurements WHERE frame_id = 2"))
+        assert revision(path) == migrate.head()
+        copy = path.with_name("catalog.sqlite.0001.bak")
+        assert revision(copy) == "0001"
+        assert dump(copy) == before
+        raw = sqlite3.connect(path)
+        for table, rows in held.items():
+            listed = ", ".join(f'"{name}"' for name in names[table])
+            assert raw.execute(f"SELECT {listed} FROM {table} ORDER BY 1").fetchall() == rows
+        raw.close()
 
 
 class TestRunningJobs:
@@ -241,7 +295,7 @@ class TestRunningJobs:
         newer("")
         with pytest.raises(CatalogError, match=r"job 1, stack \(M 51\), is running under an older astrotui"):
             Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0001"
+        assert revision(catalog.path) == "0002"
 
     @pytest.mark.parametrize(
         ("status", "lease"),
@@ -253,7 +307,7 @@ class TestRunningJobs:
         add_job(catalog, status, lease)
         newer("")
         Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0002"
+        assert revision(catalog.path) == "0003"
 
 
 def add_job(catalog: Catalog, status: str, lease: timedelta | None) -> None:
