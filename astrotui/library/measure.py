@@ -80,6 +80,7 @@ class _Answer:
     measurement: "FrameMeasurement | None"
     quarantine: str | None = None
     later: str | None = None
+    sample: str | None = None  # of the file that was measured
 
 
 def measure_sessions(
@@ -217,6 +218,7 @@ def _use_dark(dark: "NDArray[np.float32] | None") -> None:
 
 def _measure_one(task: _Task) -> _Answer:
     from astrotui.frames.pixels import open_frame
+    from astrotui.frames.sample import sample_digest
     from astrotui.imaging.quality import measure_frame
 
     try:
@@ -229,6 +231,7 @@ def _measure_one(task: _Task) -> _Answer:
             if task.width and task.height and (reader.width, reader.height) != (task.width, task.height):
                 size_now = f"{reader.width}x{reader.height}, not {task.width}x{task.height}"
                 return _Answer(task, None, later=f"changed since it was indexed: {size_now} pixels")
+            sample = sample_digest(task.path)
             raw = reader.read(0, reader.height)
     except (FileNotFoundError, NotADirectoryError):
         return _Answer(task, None, later="the file is gone")
@@ -247,7 +250,7 @@ def _measure_one(task: _Task) -> _Answer:
         _LOG.exception("%s: not measured", clean(task.path, 400))
         return _Answer(task, None, clean(f"cannot be measured: {error}", 300))
     blank = found.problem if found.problem is not None and _is_blank(raw) else None
-    return _Answer(task, found, blank)
+    return _Answer(task, found, blank, sample=sample)
 
 
 def _is_blank(raw: "NDArray[Any]") -> bool:
@@ -348,6 +351,7 @@ def _store(
                     "frame_id": task.frame_id,
                     "version": version,
                     "content_id": content,
+                    "sample": answer.sample,
                     "dark_digest": dark_digest,
                     "measured": now,
                     "star_list": found.star_list.to_bytes(),
