@@ -1,5 +1,7 @@
 """Calibration of raw frames: dark, flat, defects; pedestal-safe, nothing is clipped at 0."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ DEFECTS_AT_MOST = 0.01
 FLAT_FLOOR = 0.05
 """Least response of a pixel, relative to its color's mean, that a flat is believed to tell."""
 
-_BLOCK = 32  # pixels over which a dark's glow is taken as straight
+_BLOCK = 32  # pixels over which a dark's glow is taken as straight, and rows looked at at a time
 _DEAD = 0.3  # a pixel that differs from its neighbors by more is no dust
 
 
@@ -86,17 +88,20 @@ def _sum_and_count(values: Float32Array) -> tuple[float, float]:
     return float(np.sum(values, where=valid, dtype=np.float64)), float(np.count_nonzero(valid))
 
 
-def defect_map(dark: Float32Array | None, flat: Float32Array | None, cfa: str | None) -> Mask:
+def defect_map(
+    dark: Float32Array | None, flat: Float32Array | None, cfa: str | None, workers: int = 1
+) -> Mask:
     """Pixels that cannot be trusted: bool (H, W).
 
     Hot and cold ones lie beyond 5 robust sigma from the local level of the master dark; dead or stuck ones differ
-    in the flat from their neighbors of the same color by over 5 robust sigma and 30 %. At most 1 % of the sensor,
-    the worst first.
+    in the flat from both neighbors of their color in the row by over 5 robust sigma and 30 %. At most 1 % of the
+    sensor, the worst first.
 
     Parameters
     ----------
-    dark, flat : float32 (H, W), master frames; at least one
-    cfa : pattern at row 0, column 0; None for mono
+    dark, flat : float32 (H, W); either may be None
+    cfa : pattern of the mosaic, None for mono
+    workers : threads; their number changes nothing
 
     Raises
     ------
@@ -106,67 +111,83 @@ def defect_map(dark: Float32Array | None, flat: Float32Array | None, cfa: str | 
     given = [image for image in (dark, flat) if image is not None]
     if not given or any(image.shape != given[0].shape or image.ndim != 2 for image in given):
         raise ValueError("a defect map needs a master dark or flat of one plane, or both of one shape")
-    worst = np.zeros(given[0].shape, np.float32)  # excess in units of its limit
+    height, width = given[0].shape
+    step = 2 if cfa else 1
+    judges: list[tuple[Callable[[int, int], Float32Array], float]] = []  # deviation of rows, and its limit
     if dark is not None:
-        excess = np.abs(_above_local(dark))
-        limit = DEFECT_SIGMA * max(1.4826 * _sampled_median(excess), 1e-6)
-        np.divide(excess, np.float32(limit), out=worst)
-        worst[~np.isfinite(dark)] = np.inf
+        smooth = _smooth(dark)
+        judges.append((lambda y0, y1: np.abs(dark[y0:y1] - smooth(y0, y1)), 1e-6))
     if flat is not None:
-        difference = np.abs(_from_neighbors(flat, 2 if cfa else 1))
-        limit = max(DEFECT_SIGMA * 1.4826 * _sampled_median(difference), _DEAD)
-        np.maximum(worst, difference / np.float32(limit), out=worst)
-        worst[~np.isfinite(flat)] = np.inf
-    mask = worst > 1
+        judges.append((lambda y0, y1: _from_neighbors(flat[y0:y1], step), _DEAD))
+    places, badness = [np.zeros(0, np.intp)], [np.zeros(0, np.float32)]
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for deviation, least in judges:
+            sampled = [deviation(y, y + 1) for y in range(0, height, max(1, height // 130) | 1)]
+            limit = max(DEFECT_SIGMA * 1.4826 * _finite_median(np.concatenate(sampled)), least)
+
+            def beyond(y0: int, deviation: Any = deviation, limit: float = limit) -> tuple[Any, Any]:
+                ratio = deviation(y0, min(y0 + _BLOCK, height)).reshape(-1) / np.float32(limit)
+                bad = np.flatnonzero(~(ratio <= 1))  # missing ones too
+                return bad + y0 * width, np.where(np.isnan(ratio[bad]), np.inf, ratio[bad])
+
+            for where, how in pool.map(beyond, range(0, height, _BLOCK)):  # few rows stay in the cache
+                places.append(where)
+                badness.append(how)
+    where, how = np.concatenate(places), np.concatenate(badness)
+    order = np.lexsort((where, -how))
+    mask = np.zeros(height * width, np.bool_)
     most = int(DEFECTS_AT_MOST * mask.size)
-    if np.count_nonzero(mask) > most:
-        values = worst[mask]
-        threshold = np.partition(values, len(values) - most - 1)[len(values) - most - 1]
-        mask = worst > threshold
-    return mask
+    mask[where[order[:most]]] = True  # places that both name count once, so that a few less may be left
+    return mask.reshape(height, width)
 
 
-def _above_local(image: Float32Array) -> Float32Array:
-    """An image less its smooth part: medians of blocks, joined by straight lines."""
+def _smooth(image: Float32Array) -> Callable[[int, int], Float32Array]:
+    """The smooth part of an image, by rows: medians of blocks, joined by straight lines."""
     height, width = image.shape
     ny, nx = max(1, height // _BLOCK), max(1, width // _BLOCK)
-    tops, lefts = (np.linspace(0, size, n + 1).astype(int) for size, n in ((height, ny), (width, nx)))
-    levels = np.zeros((ny, nx), np.float32)
-    for j in range(ny):
-        rows = image[tops[j] : tops[j + 1] : 2]
-        for i in range(nx):
-            block = rows[:, lefts[i] : lefts[i + 1]]
-            block = block[np.isfinite(block)]
-            levels[j, i] = np.median(block) if len(block) else 0
-    smooth = _between(tops, height) @ levels @ _between(lefts, width).T
-    return np.asarray(image - smooth, np.float32)
+    h, w = min(height, _BLOCK), min(width, _BLOCK)
+    # a quarter of the rows tells the level; what is left beyond whole blocks goes on straight
+    blocks = image[: ny * h, : nx * w].reshape(ny, h, nx, w)[:, ::4].transpose(0, 2, 1, 3).reshape(ny, nx, -1)
+    if np.isfinite(blocks).all():
+        levels = np.median(blocks, axis=2).astype(np.float32)
+    else:
+        levels = np.array([[_finite_median(block) for block in row] for row in blocks], np.float32)
+    j, right = _between(nx, w, width)
+    across = levels[:, j] * (1 - right) + levels[:, np.minimum(j + 1, nx - 1)] * right
+    i, below = _between(ny, h, height)
+    after = np.minimum(i + 1, ny - 1)
+
+    def rows(y0: int, y1: int) -> Float32Array:
+        part = below[y0:y1, None]
+        return np.asarray(across[i[y0:y1]] * (1 - part) + across[after[y0:y1]] * part, np.float32)
+
+    return rows
 
 
-def _between(edges: NDArray[np.intp], size: int) -> Float32Array:
-    """Weights (size, n) that join values at the centers of n blocks by straight lines, constant beyond."""
-    centers = (edges[:-1] + edges[1:] - 1) / 2
-    place = np.interp(np.arange(size), centers, np.arange(len(centers)))
-    weights = np.maximum(1 - np.abs(place[:, None] - np.arange(len(centers))), 0)
-    return np.asarray(weights, np.float32)
+def _between(count: int, size: int, length: int) -> tuple[NDArray[np.intp], Float32Array]:
+    """For each pixel the block whose center comes before it, and how far it is to the next; straight on at the ends."""
+    if count == 1:
+        return np.zeros(length, np.intp), np.zeros(length, np.float32)
+    place = (np.arange(length) + 0.5) / size - 0.5
+    before = np.clip(place.astype(np.intp), 0, count - 2)
+    return before, (place - before).astype(np.float32)
 
 
 def _from_neighbors(flat: Float32Array, step: int) -> Float32Array:
-    """Relative difference of each pixel from the mean of its neighbors of the same color to the left and right.
+    """Relative difference of each pixel from its neighbors of the same color to the left and right.
 
-    Of both sides the one that agrees better: a neighbor may be the dead one.
+    Of both sides the one that agrees better: a neighbor may be the dead one. At the edge the one side counts twice.
     """
-    padded = np.pad(flat, ((0, 0), (step, step)), mode="reflect")
+    padded = np.concatenate([flat[:, step : 2 * step], flat, flat[:, -2 * step : -step]], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        left = flat / padded[:, : -2 * step] - 1
-        right = flat / padded[:, 2 * step :] - 1
-    return np.where(np.abs(left) < np.abs(right), left, right).astype(np.float32)
+        left = np.abs(flat / padded[:, : -2 * step] - 1)
+        right = np.abs(flat / padded[:, 2 * step :] - 1)
+    return np.asarray(np.fmin(left, right), np.float32)
 
 
-def _sampled_median(values: Float32Array) -> float:
-    step = max(1, int(np.sqrt(values.size / 500_000)))
-    sample = values[:: step | 1, :: step | 1]  # odd steps see every color
-    sample = sample[np.isfinite(sample)]
-    return float(np.median(sample)) if len(sample) else 0.0
+def _finite_median(values: Float32Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else 0.0
 
 
 def calibrate(
@@ -264,8 +285,9 @@ def fit_dark_scale(
     noise_adu : of one pixel of the light
     full_scale_adu : level of saturation
     """
-    excess, warm = _above_local(light), _above_local(dark)
-    sigma = max(1.4826 * _sampled_median(np.abs(warm)), 1e-6)
+    height = len(dark)
+    excess, warm = light - _smooth(light)(0, height), dark - _smooth(dark)(0, height)
+    sigma = max(1.4826 * _finite_median(np.abs(warm)), 1e-6)
     full = np.inf if full_scale_adu is None else 0.8 * full_scale_adu
     chosen = (warm > 20 * sigma) & (warm < 200 * sigma) & (dark < full) & (light < full)
     chosen &= np.isfinite(excess) & (warm > noise_adu)

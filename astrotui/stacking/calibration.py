@@ -1,9 +1,11 @@
 """The masters of a stack, loaded and ready to be applied to any rows of a frame."""
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,10 @@ from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.calibrate import Defects, defect_map, flat_inverse
 from astrotui.imaging.types import Float32Array
 from astrotui.stacking.masters import ensure_master, load_master
-from astrotui.stacking.plan import Calibration, MasterSpec
+from astrotui.stacking.plan import Calibration
 
 Progress = Callable[[str, int, int], None]
+_T = TypeVar("_T")
 NEUTRAL_ROWS = 704
 """Rows of the zeros and ones that stand for masters that are not there: more than any window has."""
 
@@ -41,6 +44,8 @@ class LoadedCalibration:
     names: dict[str, Path] = field(default_factory=dict)
     _zeros: Float32Array | None = None
     _ones: Float32Array | None = None
+    _samples: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def nbytes(self) -> int:
@@ -59,12 +64,24 @@ class LoadedCalibration:
     ) -> Float32Array:
         """Calibrate pixels (rows, columns) of a frame that lie on its rows `ys` and columns `xs`."""
         values = pixels.astype(np.float32)
-        if self.dark is not None:
-            values -= self.dark[plane][np.ix_(ys, xs)]
-        if self.inverse is not None:
-            values *= self.inverse[plane][np.ix_(ys, xs)]
+        dark, inverse = self._sampled(plane, ys, xs)
+        if dark is not None:
+            values -= dark
+        if inverse is not None:
+            values *= inverse
         values[~np.isfinite(values)] = np.nan
         return values
+
+    def _sampled(
+        self, plane: int, ys: NDArray[np.intp], xs: NDArray[np.intp]
+    ) -> tuple[Float32Array | None, Float32Array | None]:
+        """Dark and inverse flat at the crossings of rows and columns; frames of one size all ask for the same."""
+        with self._lock:
+            known = self._samples.get(plane)
+            if known is None or not (np.array_equal(known[0], ys) and np.array_equal(known[1], xs)):
+                parts = [None if m is None else m[plane][ys][:, xs] for m in (self.dark, self.inverse)]
+                known = self._samples[plane] = (ys, xs, parts[0], parts[1])
+        return known[2], known[3]
 
     def without_masters(self) -> None:
         """Make what stands for missing masters, shared by all rows."""
@@ -102,52 +119,85 @@ def load_calibrations(
     FrameError
         An input of a master cannot be used.
     """
-    held: dict[str, Float32Array] = {}
-
-    def master(spec: MasterSpec | None) -> tuple[Float32Array, Path] | None:
-        if spec is None:
-            return None
-        digest = spec.digest()
-        path = ensure_master(spec, folder, workers=workers, progress=progress)
-        if digest not in held:
-            held[digest] = _as_planes(load_master(path), path, width, height, planes)
-        return held[digest], path
-
-    return [_load(c, master, width, height, cfa if planes == 1 else None, cosmetic) for c in calibrations]
+    cosmetic = cosmetic and planes == 1
+    loader = _Loader(
+        folder, (width, height, planes), cfa if planes == 1 else None, cosmetic, workers, progress
+    )
+    return [loader.load(calibration) for calibration in calibrations]
 
 
-def _load(
-    calibration: Calibration,
-    master: Callable[[MasterSpec | None], tuple[Float32Array, Path] | None],
-    width: int,
-    height: int,
-    cfa: str | None,
-    cosmetic: bool,
-) -> LoadedCalibration:
-    dark, bias, flat = master(calibration.dark), master(calibration.bias), master(calibration.flat)
-    loaded = LoadedCalibration(width, height, pedestal_free=dark is not None or bias is not None)
-    for kind, found in (("dark", dark), ("bias", bias), ("flat", flat)):
-        if found is not None:
-            loaded.names[kind] = found[1]
-    if dark is not None:
-        loaded.dark = dark[0]
-        if calibration.dark_scale is not None:
-            if bias is None:
-                raise PlanError("a dark can only be scaled over a bias, and the plan names none")
-            scale = np.float32(calibration.dark_scale)
-            loaded.dark = bias[0] + scale * (dark[0] - bias[0])
-    elif bias is not None:
-        loaded.dark = bias[0]
-    if flat is not None:
-        try:
-            loaded.inverse = flat_inverse(flat[0], cfa)
-        except ValueError as error:
-            raise FrameError(flat[1], str(error)) from error
-    if cosmetic and (dark is not None or flat is not None) and (dark or flat or ((),))[0].shape[0] == 1:  # type: ignore[union-attr]
-        mask = defect_map(dark[0][0] if dark else None, flat[0][0] if flat else None, cfa)
-        loaded.defects = Defects.of(mask)
-    loaded.without_masters()
-    return loaded
+class _Loader:
+    """Loads the masters of groups; what several groups share is made once and held once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        size: tuple[int, int, int],
+        cfa: str | None,
+        cosmetic: bool,
+        workers: int,
+        progress: Progress | None,
+    ) -> None:
+        self._folder = folder
+        self._size = size
+        self._cfa = cfa
+        self._cosmetic = cosmetic
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._progress = progress
+        self._held: dict[tuple[object, ...], Any] = {}
+
+    def load(self, calibration: Calibration) -> LoadedCalibration:
+        """The masters of one group."""
+        dark, bias, flat = calibration.dark, calibration.bias, calibration.flat
+        scale = None if dark is None else calibration.dark_scale
+        if scale is not None and bias is None:
+            raise PlanError("a dark can only be scaled over a bias, and the plan names none")
+        loaded = LoadedCalibration(*self._size[:2], pedestal_free=dark is not None or bias is not None)
+        digests: dict[str, str] = {}
+        for kind, spec in (("dark", dark), ("bias", bias), ("flat", flat)):
+            if spec is not None:
+                digests[kind] = spec.digest()
+                loaded.names[kind] = ensure_master(
+                    spec, self._folder, workers=self._workers, progress=self._progress
+                )
+        images: dict[str, Float32Array] = {}  # as they are on disk, until this group is done
+
+        def image(kind: str) -> Float32Array:
+            if kind not in images:
+                path = loaded.names[kind]
+                images[kind] = _as_planes(load_master(path), path, *self._size)
+            return images[kind]
+
+        def below() -> Float32Array:
+            if scale is None:
+                return image("dark" if dark is not None else "bias")
+            return image("bias") + np.float32(scale) * (image("dark") - image("bias"))
+
+        def inverse() -> Float32Array:
+            try:
+                return flat_inverse(image("flat"), self._cfa)
+            except ValueError as error:
+                raise FrameError(loaded.names["flat"], str(error)) from error
+
+        def defects() -> Defects:
+            planes = [image(kind)[0] if kind in digests else None for kind in ("dark", "flat")]
+            return Defects.of(defect_map(planes[0], planes[1], self._cfa, self._workers))
+
+        if dark is not None or bias is not None:
+            key = (digests.get("dark"), digests["bias"] if dark is None or scale is not None else None, scale)
+            loaded.dark = self._once(("dark", *key), below)
+        if flat is not None:
+            loaded.inverse = self._once(("flat", digests["flat"]), inverse)
+        if self._cosmetic and (dark is not None or flat is not None):
+            loaded.defects = self._once(("defects", digests.get("dark"), digests.get("flat")), defects)
+        loaded.without_masters()
+        return loaded
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
+        if key not in self._held:
+            self._held[key] = make()
+        found: _T = self._held[key]
+        return found
 
 
 def _as_planes(image: Float32Array, path: Path, width: int, height: int, planes: int) -> Float32Array:

@@ -106,6 +106,27 @@ def test_at_most_one_percent_worst_first() -> None:
         defect_map(None, None, None)
 
 
+def test_defects_are_the_same_in_any_number_of_threads_and_at_every_edge() -> None:
+    rng = np.random.default_rng(10)
+    shape = (203, 311)  # no whole number of blocks
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    dark = (rng.normal(100, 1, shape) + 0.3 * x + 0.2 * y).astype(np.float32)
+    flat = rng.normal(1, 0.005, shape).astype(np.float32)
+    planted = [(0, 0), (0, 310), (202, 0), (202, 310), (101, 155), (64, 64), (200, 309)]
+    for place in planted[:5]:
+        dark[place] += 500
+    for place in planted[5:]:
+        flat[place] *= 0.2
+    missing = dark.copy()
+    missing[50, 60], missing[150:152, 10:200] = np.nan, np.nan
+    one, four = (defect_map(dark, flat, "RGGB", workers=n) for n in (1, 4))
+    assert_array_equal(one, four)
+    assert {tuple(p) for p in np.argwhere(one).tolist()} == set(planted)
+    mask = defect_map(missing, None, "RGGB", workers=2)
+    assert mask[50, 60] and mask[150:152, 10:200].all() and mask[101, 155]
+    assert mask.sum() == 381 + 5
+
+
 @pytest.mark.parametrize("cfa", [None, "RGGB"])
 def test_defects_are_filled_from_their_own_color(cfa: str | None) -> None:
     planes = {"R": 100.0, "G": 1000.0, "B": 10000.0}
