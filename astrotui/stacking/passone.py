@@ -1,8 +1,9 @@
 """First pass over the frames of a stack: where each lies, how bright it is, and what it weighs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from math import ceil, sqrt
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from astrotui.stacking.sampling import FrameSample, covered, sample_frame
 from astrotui.text import plural
 
 Progress = Callable[[str, int, int], None]
+_SAMPLED_WHOLE = 100  # frames; the samples of more take no more memory
 _LEAST_COMMON = 0.05  # of the reference: with less in common, frames are levelled in pairs
 
 
@@ -109,7 +111,7 @@ def first_pass(
     for index, reason in (lost or {}).items():
         skip(index, reason)
     samples = _samples(plan, calibrations, pool, progress, skip, skipped)
-    candidates = register_frames(plan, samples, progress, skip)
+    candidates = register_frames(plan, samples, skip)
     if not candidates:
         raise PlanError(_nothing(skipped))
     outlines = [
@@ -120,7 +122,7 @@ def first_pass(
     common = common_area(outlines)
     if area(common) < _LEAST_COMMON * area(reference):
         common = np.zeros((0, 2))
-    used, kinds, sky = _normalize(plan, candidates, outlines, base, common, skip)
+    used, kinds, sky = _normalize(plan, candidates, outlines, base, common, pool, skip)
     used = _weigh(plan, used, skip)
     if not used:
         raise PlanError(_nothing(skipped))
@@ -138,8 +140,10 @@ def _samples(
     progress: Progress,
     skip: Callable[[int, str], None],
     skipped: dict[int, SkippedFrame],
-) -> dict[int, FrameSample]:
+) -> Iterator[tuple[int, FrameSample]]:
+    """Frames by their index, each as soon as it and those before it are read."""
     wanted = {}
+    thin = ceil(sqrt(len(plan.frames) / _SAMPLED_WHOLE))
     for index, frame in enumerate(plan.frames):
         if index in skipped:
             continue
@@ -150,15 +154,15 @@ def _samples(
         elif has_masters and (frame.width, frame.height) != (loaded.width, loaded.height):
             skip(index, f"is {frame.width}x{frame.height} pixels, its masters {loaded.width}x{loaded.height}")
         else:
-            wanted[index] = pool.submit(sample_frame, frame, loaded, has_masters)
-    samples = {}
+            wanted[index] = pool.submit(sample_frame, frame, loaded, has_masters, thin)
     for done, (index, future) in enumerate(wanted.items()):
         try:
-            samples[index] = future.result()
+            sample = future.result()
         except FrameError as error:
             skip(index, error.reason)
+        else:
+            yield index, sample
         progress("levels", done + 1, len(wanted))
-    return samples
 
 
 def _kind(planes: int, cfa: str | None) -> str:
@@ -179,6 +183,7 @@ def _normalize(
     outlines: Sequence[Polygon],
     base: Candidate,
     common: Polygon,
+    pool: Executor,
     skip: Callable[[int, str], None],
 ) -> tuple[list[UsedFrame], set[str], Float64Array]:
     from astrotui.imaging.resample import plan_warp
@@ -186,13 +191,19 @@ def _normalize(
     lights = {c.index: _light(plan, c) for c in candidates}
     base_light = lights[base.index] or 1.0
     base_outline = outlines[list(candidates).index(base)]
-    sky = _level(base, common if len(common) else base_outline).location
+    common_level = _level(base, common if len(common) else base_outline)
+    sky = common_level.location
     used, kinds = [], set()
-    for candidate, own in zip(candidates, outlines, strict=True):
+
+    def levels(candidate: Candidate, own: Polygon) -> tuple[Level, Level]:
+        if len(common):
+            return _level(candidate, common), common_level
+        place = common_area([own, base_outline])
+        return _level(candidate, place), _level(base, place)
+
+    found = pool.map(levels, candidates, outlines)
+    for candidate, (level, reference_level) in zip(candidates, found, strict=True):
         frame = plan.frames[candidate.index]
-        place = common if len(common) else common_area([own, base_outline])
-        reference_level = _level(base, place)
-        level = _level(candidate, place)
         try:
             spread = plan_warp(candidate.transform, frame.width, frame.height).area
         except ValueError as error:

@@ -1,6 +1,6 @@
 """Where the frames of a stack lie on their reference, from the star lists of the plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,8 +22,6 @@ from astrotui.imaging.types import Float64Array, StarList
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.sampling import FrameSample
 
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass(eq=False)
 class Candidate:
@@ -38,15 +36,14 @@ class Candidate:
 
 def register_frames(
     plan: StackPlan,
-    samples: dict[int, FrameSample],
-    progress: Progress,
+    samples: Iterable[tuple[int, FrameSample]],
     skip: Callable[[int, str], None],
 ) -> list[Candidate]:
-    """Place each sampled frame; those that cannot be are skipped with the reason, in the plan's order."""
+    """Place each sampled frame; those that cannot be are skipped with the reason. All in the plan's order."""
     reference = plan.frames[plan.reference]
     found = []
     before = np.eye(3)
-    for done, (index, sample) in enumerate(samples.items()):
+    for index, sample in samples:
         frame = plan.frames[index]
         try:
             registration = _place(plan, frame, reference, before)
@@ -63,7 +60,6 @@ def register_frames(
             continue
         before = registration.transform
         found.append(Candidate(index, registration, transform, sample, note=registration.warning or ""))
-        progress("registering", done + 1, len(samples))
     if plan.recipe.align != "none":
         return _with_stars(found, skip)
     return found

@@ -32,12 +32,15 @@ class FrameSample:
     noise: Float64Array
 
 
-def sample_frame(frame: PlanFrame, calibration: LoadedCalibration, calibrated: bool = True) -> FrameSample:
+def sample_frame(
+    frame: PlanFrame, calibration: LoadedCalibration, calibrated: bool = True, thin: int = 1
+) -> FrameSample:
     """Read a sample of a frame.
 
     Parameters
     ----------
     calibrated : apply the masters; they must have the frame's size
+    thin : keep every so many values along each axis, so that many frames fit into memory; noise rests on all
 
     Raises
     ------
@@ -74,7 +77,10 @@ def sample_frame(frame: PlanFrame, calibration: LoadedCalibration, calibrated: b
         values = calibration.apply(plane, k, rows, columns) if calibrated else plane.astype(np.float32)
         blocks[k] = values.reshape(ny, 2, nx, 4)
     levels, noise = _mosaic(blocks[0], frame.cfa) if frame.cfa else _plain(blocks)
-    return FrameSample(xs.astype(np.float64) + 0.5, ys.astype(np.float64) + 0.5, levels, noise)
+    levels = levels[:, ::thin, ::thin].copy()
+    return FrameSample(
+        xs[::thin].astype(np.float64) + 0.5, ys[::thin].astype(np.float64) + 0.5, levels, noise
+    )
 
 
 def _mosaic(blocks: Float32Array, cfa: str) -> tuple[Float32Array, Float64Array]:
