@@ -4,20 +4,18 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise, repeat
 from pathlib import Path
 
 import numpy as np
 
 from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.types import Float32Array
+from astrotui.stacking.master_bands import BAND_BYTES, Inputs, combine_bands
 from astrotui.stacking.plan import InputFile, MasterSpec
 
 Progress = Callable[[str, int, int], None]
 Cells = tuple[tuple[int, int], ...]
 
-BAND_BYTES = 96_000_000  # of samples held at a time, whatever the number of inputs
-KAPPA = 3.0  # low and high limit of the rejection
 _SAMPLE_PIXELS = 250_000  # of an input, for its median and noise
 _NOISE_PAIRS = 8
 _SCALED_TO = 65535.0  # what programs divide by when they store 16-bit counts as 0..1
@@ -78,30 +76,13 @@ def make_master(
         return _ready_master(spec, below)
     planes = _check_sizes(spec)
     threads = workers or len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, Inputs(spec.inputs) as inputs:
         levels = _Levels(spec, planes, below)
         noise = levels.measure(pool)
         data = np.empty((planes, spec.height, spec.width), np.float32)
-        combine = _combiner(len(spec.inputs), noise)
-        if any(_is_decoded_whole(file) for file in spec.inputs):
-            band_bytes *= 3  # each band decodes every such file again
-        bands = _bands(spec, planes, band_bytes)
-        row_samples = planes * len(spec.inputs) * spec.width
-        held = np.empty(row_samples * max(y1 - y0 for y0, y1 in bands), np.float32)
-        for y0, y1 in bands:
-            cube = held[: row_samples * (y1 - y0)].reshape(planes, len(spec.inputs), y1 - y0, spec.width)
-
-            def fill(i: int, y0: int = y0, y1: int = y1, cube: Float32Array = cube) -> None:
-                _read(spec.inputs[i], y0, y1, cube[:, i])
-                levels.apply(i, cube[:, i], y0)
-
-            list(pool.map(fill, range(len(spec.inputs))))
-            for plane in range(planes):
-                samples, out = cube[plane], data[plane, y0:y1]
-                starts, ends = zip(*_pieces(y1 - y0, 4 * threads), strict=True)
-                list(pool.map(combine, repeat(samples), starts, ends, repeat(out)))
+        for done in combine_bands(spec, inputs, levels, noise, data, pool, threads, band_bytes):
             if progress is not None:
-                progress("masters", y1, spec.height)
+                progress("masters", done, spec.height)
     if spec.kind == "flat":
         _make_grey(data, spec.cfa if planes == 1 else None)
     method = {1: "single frame", 2: "mean"}.get(len(spec.inputs), "winsorized mean 3/3")
@@ -184,54 +165,6 @@ def _other_size(width: int, height: int, spec: MasterSpec) -> str:
     return f"is {width}x{height}, the master {spec.kind} is to be {spec.width}x{spec.height}"
 
 
-def _read(file: InputFile, y0: int, y1: int, into: Float32Array) -> None:
-    """Read rows of a file into a float32 array (planes, y1 - y0, W)."""
-    from astrotui.frames.pixels import open_frame
-
-    with open_frame(file.path, file.hdu) as reader:  # opened anew, so that no limit of open files is met
-        into[:] = reader.read(y0, y1)
-
-
-def _is_decoded_whole(file: InputFile) -> bool:
-    """Formats without a way to single rows: TIFF, camera raw, gzipped FITS."""
-    return Path(file.path).suffix.lower() not in (".fits", ".fit", ".fts", ".fz")
-
-
-def _bands(spec: MasterSpec, planes: int, band_bytes: int) -> list[tuple[int, int]]:
-    """Bands of an even number of rows, so that each begins at the same place of the mosaic."""
-    row_bytes = 4 * len(spec.inputs) * planes * spec.width
-    rows = max(2, band_bytes // row_bytes // 2 * 2)
-    return [(y0, min(y0 + rows, spec.height)) for y0 in range(0, spec.height, rows)]
-
-
-def _pieces(rows: int, count: int) -> list[tuple[int, int]]:
-    edges = [rows * k // count for k in range(count + 1)]
-    return [(a, b) for a, b in pairwise(edges) if b > a]
-
-
-def _combiner(n: int, noise: float) -> Callable[[Float32Array, int, int, Float32Array], None]:
-    """A function that combines rows begin to end of samples (n, rows, width) into (rows, width)."""
-    if n <= 2:
-
-        def mean(cube: Float32Array, begin: int, end: int, out: Float32Array) -> None:
-            one, other = cube[0, begin:end], cube[-1, begin:end]
-            here, there = np.isfinite(one), np.isfinite(other)
-            both = np.float32(0.5) * (one + other)
-            lone = np.where(here, one, np.where(there, other, np.float32(np.nan)))
-            out[begin:end] = np.where(here & there, both, lone)
-
-        return mean
-    from astrotui.imaging.combine import sorting_network
-    from astrotui.imaging.master_kernels import winsorized_rows
-
-    net = sorting_network(n)
-
-    def winsorized(cube: Float32Array, begin: int, end: int, out: Float32Array) -> None:
-        winsorized_rows(cube, (begin, end), net, (KAPPA, KAPPA, noise), out)
-
-    return winsorized
-
-
 def color_cells(cfa: str | None) -> dict[str, Cells]:
     """For each color of a mosaic its (row, column) places in the 2x2 cell; one color without a mosaic.
 
@@ -309,6 +242,16 @@ class _Levels:
             rows -= self.below[:, y0 : y0 + rows.shape[1]]
         if self.is_flat:
             self._scale(rows, self.factors[i])
+
+    def factors_by_parity(self) -> Float32Array:
+        """Factors of the inputs of one plane by parity of row and column: float32 (n, 2, 2); (0, 0, 0) without any."""
+        if not self.is_flat:
+            return np.zeros((0, 0, 0), np.float32)
+        table = np.empty((len(self.factors), 2, 2), np.float32)
+        for color, cells in self.cells.items():
+            for dy, dx in cells:
+                table[:, dy, dx] = [factors[color][0] for factors in self.factors]
+        return table
 
     def _scale(self, rows: Float32Array, factors: dict[str, Float32Array]) -> None:
         for color, cells in self.cells.items():

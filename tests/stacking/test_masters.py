@@ -136,9 +136,29 @@ def test_few_or_rounded_samples_lose_nothing_by_chance(tmp_path: Path) -> None:
 
 def test_warming_compiles_the_very_kernel_that_masters_use(tmp_path: Path) -> None:
     master_kernels.warm()
-    compiled = len(master_kernels.winsorized_rows.signatures)
-    make_master(write_set(tmp_path, noise(1, 3)), None)
-    assert len(master_kernels.winsorized_rows.signatures) == compiled
+    kernels = (master_kernels.winsorized_rows, master_kernels.winsorized_stored_rows)
+    compiled = [len(kernel.signatures) for kernel in kernels]
+    below = noise(2, 1)[0].astype(np.float32)
+    make_master(write_set(tmp_path / "float", noise(1, 3).astype(np.float32)), None)
+    make_master(write_set(tmp_path / "dark", noise(1, 3).astype(np.uint16)), None)
+    make_master(write_set(tmp_path / "flat", noise(1, 3, 9000).astype(np.uint16), "flat"), below)
+    assert [len(kernel.signatures) for kernel in kernels] == compiled
+
+
+@pytest.mark.parametrize("kind", ["dark", "flat"])
+@pytest.mark.parametrize("count", [3, 20, 70])
+def test_the_kind_of_file_changes_no_bit_of_a_master(tmp_path: Path, kind: str, count: int) -> None:
+    rng = np.random.default_rng(5)
+    cube = rng.normal(9000, 40, (count, HEIGHT, WIDTH)).clip(0, 65535)
+    cube[0, 5, 7], cube[1, 8, 9], cube[2] = 65535, 0, cube[2] * (1.2 if kind == "flat" else 1)
+    whole = np.rint(cube).astype(np.uint16)
+    below = rng.normal(300, 3, (HEIGHT, WIDTH)).astype(np.float32) if kind == "flat" else None
+    if below is not None:
+        below[3, 4] = np.nan
+    plain = make_master(write_set(tmp_path / "plain", whole, kind, cfa="RGGB"), below)
+    real = make_master(write_set(tmp_path / "real", whole.astype(np.float32), kind, cfa="RGGB"), below)
+    np.testing.assert_array_equal(plain.data, real.data)
+    assert np.isnan(plain.data).sum() == (kind == "flat")
 
 
 def test_one_frame_is_itself_and_two_are_their_mean_where_both_are_there(tmp_path: Path) -> None:
