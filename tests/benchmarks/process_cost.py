@@ -31,12 +31,14 @@ class Tree:
     def __init__(self, mark: str) -> None:
         self.mark = f"{MARK}={mark}".encode()
         self.peak = 0
-        self.writes: dict[int, tuple[int, int]] = {}
+        self.seen: dict[int, _Writes] = {}
+        self._looks = 0
         self._foreign = {int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()}
 
     def poll(self) -> None:
         """Look once at every process of the run."""
         total = 0
+        self._looks += 1
         for entry in PROC.iterdir():
             if not entry.name.isdigit():
                 continue
@@ -44,14 +46,40 @@ class Tree:
             if pid in self._foreign:
                 continue
             try:
-                if pid not in self.writes and self.mark not in (entry / "environ").read_bytes():
+                if pid not in self.seen and self.mark not in (entry / "environ").read_bytes():
                     continue  # look again: a process that is just being started has no environment yet
                 total += _field((entry / "smaps_rollup").read_text(), "Pss:") * 1024
                 io = (entry / "io").read_text()
+                parent = _field((entry / "status").read_text(), "PPid:")
             except (OSError, ValueError):  # it ended between two reads, or is another user's
                 continue
-            self.writes[pid] = (_field(io, "write_bytes:"), _field(io, "wchar:"))
+            if pid in self.seen:
+                parent = self.seen[pid].parent  # the first: an orphan is another's later
+            self.seen[pid] = _Writes(parent, self._looks, _field(io, "write_bytes:"), _field(io, "wchar:"))
         self.peak = max(self.peak, total)
+
+    def written(self) -> tuple[int, int]:
+        """Bytes sent to the disk, and bytes of system calls.
+
+        The kernel adds what an ended child wrote to the parent that waited for it: that is taken off again, or each
+        process between the writer and the command would count it once more.
+        """
+        disk = calls = 0
+        for pid, own in self.seen.items():
+            ended = [c for c in self.seen.values() if c.parent == pid and c.look < own.look]
+            disk += max(0, own.disk - sum(child.disk for child in ended))
+            calls += max(0, own.calls - sum(child.calls for child in ended))
+        return disk, calls
+
+
+@dataclass(frozen=True)
+class _Writes:
+    """What a process had written when it was last looked at."""
+
+    parent: int
+    look: int
+    disk: int
+    calls: int
 
 
 def _field(text: str, name: str) -> int:
@@ -86,7 +114,7 @@ def measure(
                 time.sleep(every_s)
             code = process.returncode
             peak = max(peak, tree.peak)
-            disk, calls = (sum(column) for column in zip((0, 0), *tree.writes.values(), strict=True))
+            disk, calls = tree.written()
             written += disk or calls
             if code:
                 break
