@@ -57,7 +57,7 @@ def test_a_dropped_connection_does_not_stop_the_job(shell: Shell, tmp_path: Path
     person = terminal("stack", "m42", "-o", tmp_path / "out.fits")
     person.expect("measuring .*[0-9]+/[0-9]+")
     person.close(force=True)  # the terminal is gone: everybody in it gets SIGHUP
-    (job,) = shell("jobs", "--json").json
+    job = shell("jobs", "--json").json[-1]
     assert job["status"] in ("running", "done")
     ended = shell("jobs", "show", str(job["id"]), "--wait", "--json").json
     assert ended["status"] == "done" and ended["attempts"] == 1
@@ -68,7 +68,7 @@ def test_a_dropped_connection_does_not_stop_the_job(shell: Shell, tmp_path: Path
 def test_a_cancelled_stack_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
     person = terminal("stack", "m42", "-o", tmp_path / "out.fits")
     person.expect("measuring .*[0-9]+/[0-9]+")
-    (job,) = shell("jobs", "--json").json
+    job = shell("jobs", "--json").json[-1]
     assert shell("jobs", "cancel", str(job["id"])).code == 0
     person.expect("cancelled")
     person.expect(pexpect.EOF)
