@@ -15,6 +15,7 @@ from sample_sessions import sky as sim
 Image = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 EDGE = 90  # px left out around the border: dithers uncover it in part
+EQUAL_FWHM = 3.3  # px: wider than any of the stacks that are compared
 BRIGHT_E = 4e4  # a bright star has more electrons than this in green: sky noise is far below 1 % of it
 
 
@@ -26,6 +27,8 @@ class Quality:
     ----------
     gain : signal of a star against that of the truth at full transparency
     noise_e : scatter of star-free sums of 4x4 pixels, electrons of one exposure, divided by `gain`
+    equal_noise_e : the same of the stack smoothed to stars of EQUAL_FWHM: a blurred stack has less noise in small
+        sums and knows no more, so that stacks of different sharpness are to be compared by this
     fwhm_px : median of Gaussian fits to bright stars in green
     scatter_pct : of bright stars' aperture fluxes against the truth
     outliers : pixels off by over 8 sigma away from stars, all channels
@@ -36,6 +39,7 @@ class Quality:
 
     gain: tuple[float, ...]
     noise_e: tuple[float, ...]
+    equal_noise_e: tuple[float, ...]
     fwhm_px: float
     scatter_pct: tuple[float, ...]
     outliers: int
@@ -181,8 +185,9 @@ def measure(planes: Image, truth: sim.Truth, e_per_unit: float) -> Quality:
     unsaturated = [i for i in chosen if peak[i] < 0.6 * 65535 * truth.e_per_adu]
     bright = [i for i in unsaturated if counts[1][i] > BRIGHT_E]
     fits = [fit for i in bright if (fit := fit_star(planes[1], x[i], y[i]))]
+    fwhm = float(np.median([fit[2] for fit in fits]))
     mask = star_mask(truth, matrix, shape)
-    gains, noises, scatters = [], [], []
+    gains, noises, equal_noises, scatters = [], [], [], []
     outliers, trail_sigma, trail_pixels = 0, 0.0, 0
     for channel in range(3):
         plane = np.asarray(planes[channel], np.float32) * np.float32(e_per_unit)
@@ -191,20 +196,41 @@ def measure(planes: Image, truth: sim.Truth, e_per_unit: float) -> Quality:
         gain = float(np.median(ratio))
         flat = flatten(plane, mask)
         free = ~mask & np.isfinite(flat)
-        height, width = (n // 4 * 4 for n in shape)
-        sums = flat[:height, :width].reshape(height // 4, 4, width // 4, 4).sum((1, 3))
-        whole = free[:height, :width].reshape(height // 4, 4, width // 4, 4).all((1, 3))
         sigma = spread(flat[free])
         outliers += int((np.abs(flat[free]) > 8 * sigma).sum())
         excess, over = trails(flat, free, sigma, truth, matrix)
         trail_sigma, trail_pixels = max(trail_sigma, excess), trail_pixels + over
         gains.append(gain)
-        noises.append(spread(sums[whole]) / gain)
+        noises.append(binned_noise(flat, free) / gain)
+        smooth = smooth_to(flat, fwhm, EQUAL_FWHM)
+        equal_noises.append(binned_noise(smooth, free & np.isfinite(smooth)) / gain)
         scatters.append(100 * spread(ratio) / gain)
     return Quality(
-        tuple(gains), tuple(noises), float(np.median([fit[2] for fit in fits])), tuple(scatters), outliers,
-        trail_sigma, trail_pixels, matrix,
+        tuple(gains), tuple(noises), tuple(equal_noises), fwhm, tuple(scatters), outliers, trail_sigma,
+        trail_pixels, matrix,
     )  # fmt: skip
+
+
+def binned_noise(flat: Image, free: NDArray[np.bool_]) -> float:
+    """Scatter of sums of 4x4 pixels, all of them free of stars."""
+    height, width = (n // 4 * 4 for n in flat.shape)
+    sums = flat[:height, :width].reshape(height // 4, 4, width // 4, 4).sum((1, 3))
+    whole = free[:height, :width].reshape(height // 4, 4, width // 4, 4).all((1, 3))
+    return spread(sums[whole])
+
+
+def smooth_to(plane: Image, fwhm: float, wanted: float) -> Image:
+    """The plane smoothed so that stars of width `fwhm` become as wide as `wanted`, by kernels (a, 1 - 2a, a).
+
+    Such a kernel has exactly the variance 2a, which a sampled narrow Gaussian has not.
+    """
+    missing = max(0.0, (wanted**2 - fwhm**2) * sim.SIGMA_OF_FWHM**2)
+    passes = math.ceil(missing / 0.4)
+    for _ in range(passes):
+        a = np.float32(missing / passes / 2)
+        for axis in (0, 1):
+            plane = (1 - 2 * a) * plane + a * (np.roll(plane, 1, axis) + np.roll(plane, -1, axis))
+    return np.asarray(plane, np.float32)
 
 
 def trails(

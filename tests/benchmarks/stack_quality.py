@@ -61,6 +61,7 @@ def registration(result: Path, truth: Truth, registered: dict[str, Path] | None 
 HEADINGS = (
     "",
     "noise e- R/G/B",
+    "at FWHM 3.3",
     "FWHM px",
     "scatter % R/G/B",
     "outliers",
@@ -76,6 +77,7 @@ def row(name: str, quality: Quality, registration_px: float | None) -> tuple[str
     return (
         name,
         "/".join(f"{v:.2f}" for v in quality.noise_e),
+        "/".join(f"{v:.2f}" for v in quality.equal_noise_e),
         f"{quality.fwhm_px:.2f}",
         "/".join(f"{v:.2f}" for v in quality.scatter_pct),
         f"{quality.outliers:,}",

@@ -60,6 +60,15 @@ def test_a_perfect_stack_reads_as_perfect(truth: sim.Truth, upside_down: bool) -
     assert abs(found.trail_sigma) < 4
 
 
+def test_blurring_a_stack_makes_it_no_better(truth: sim.Truth) -> None:
+    image = perfect(truth, np.eye(3))
+    blurred = np.stack([quality.smooth_to(plane, sim.recorded_fwhm(2.8), 3.2) for plane in image])
+    sharp, soft = quality.measure(image, truth, 1.0), quality.measure(blurred, truth, 1.0)
+    assert soft.fwhm_px == pytest.approx(3.2, abs=0.04)
+    assert soft.noise_e[1] < 0.93 * sharp.noise_e[1]
+    assert soft.equal_noise_e == pytest.approx(sharp.equal_noise_e, rel=0.02)
+
+
 def test_left_trails_and_outliers_are_counted(truth: sim.Truth) -> None:
     image = perfect(truth, np.eye(3))
     image += sim.trail_light((-5.0, 120.0, 625.0, 330.0, 3.0, 25.0), WIDTH, HEIGHT)
