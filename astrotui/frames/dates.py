@@ -3,8 +3,8 @@
 import math
 from datetime import UTC, date, datetime, timedelta
 
+from astrotui.frames.cards import Keywords
 from astrotui.frames.devices import DWARF_3, DWARF_MINI, NameFacts
-from astrotui.frames.headers import Keywords
 from astrotui.frames.values import from_mjd, number, sexagesimal, timestamp
 
 _START_KEYS = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "CAMERA-DATE-OBS")

@@ -5,9 +5,9 @@ for the usual tokens (`gain100`, `Bin1`, `-10.0C`, `30.0s`, a date stamp).
 """
 
 import re
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePath
+from typing import NamedTuple
 
 from astrotui.frames import kinds
 from astrotui.frames.model import FrameType
@@ -19,8 +19,7 @@ DWARF_II, DWARF_3, DWARF_MINI = "DWARF II", "DWARF 3", "DWARF mini"
 DWARF, SEESTAR, ASIAIR = "DWARF", "Seestar", "ASIAIR"  # families, where the name does not tell the model
 
 
-@dataclass(frozen=True, slots=True)
-class NameFacts:
+class NameFacts(NamedTuple):
     """What names tell; None where they do not.
 
     Attributes
@@ -198,20 +197,13 @@ def merge(first: NameFacts, second: NameFacts) -> NameFacts:
     """`first`, with what it does not tell taken from `second`."""
     if first is NOTHING or second is NOTHING:
         return second if first is NOTHING else first
-    changes: dict[str, object] = {}
-    for field in _FIELDS:
-        told = getattr(first, field)
-        if (told is None or told is False) and field != "weak_type":
-            changes[field] = getattr(second, field)
-    if first.frame_type is None or (first.weak_type and second.frame_type and not second.weak_type):
-        # A telescope's grammar further out (DWARF_DARK/...) outweighs a mere word.
-        changes["frame_type"], changes["weak_type"] = second.frame_type, second.weak_type
-    if first.device == DWARF and second.device:
-        changes["device"] = second.device
-    return replace(first, **changes)  # type: ignore[arg-type]
-
-
-_FIELDS = tuple(NameFacts.__dataclass_fields__)
+    told = [two if one is None or one is False else one for one, two in zip(first, second, strict=True)]
+    merged = NameFacts._make(told)
+    weak = first.frame_type is None or (first.weak_type and second.frame_type and not second.weak_type)
+    # A telescope's grammar further out (DWARF_DARK/...) outweighs a mere word.
+    by_type = second if weak else first
+    device = second.device if first.device == DWARF and second.device else merged.device
+    return merged._replace(frame_type=by_type.frame_type, weak_type=by_type.weak_type, device=device)
 
 
 def folders_of(path: PurePath, relative: str | None, depth: int = 6) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from astrotui.frames.cards import Keywords
 from astrotui.frames.devices import DWARF_II, NameFacts, target_name
-from astrotui.frames.headers import Keywords
 from astrotui.frames.model import FrameType
 from astrotui.frames.sidecar import Sidecar
 from astrotui.frames.values import binning, clean, number, rounded, sexagesimal, whole
@@ -19,17 +19,14 @@ _NO_FILTER = frozenset(("", "n/a", "na", "none", "dark", "no filter", "nofilter"
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Settings of an exposure; None where nothing tells."""
+    """Settings of an exposure, as all frames of a night share them; None where nothing tells."""
 
     exposure_s: float | None
     gain: float | None
     offset: float | None
-    temperature_c: float | None
     binning: str | None
     filter: str | None
     target: str | None
-    ra_deg: float | None
-    dec_deg: float | None
     focal_mm: float | None
     pixel_um: float | None
     rotator_deg: float | None
@@ -64,36 +61,44 @@ def merge_fields(
         return _choose(field, sources, same, unit, warnings if single else [])
 
     bins = choose("binning", _binning(header), "binning", _equal)
-    ra, dec = _pointing(header, device)
-    if ra is None and sidecar is not None:
-        ra, dec = sidecar.ra_deg, sidecar.dec_deg
     target = None
     if kind in (FrameType.LIGHT, FrameType.STACK):
         target = choose("target", target_name(header.text("OBJECT")), "target", _same_name)
-    temperature = _temperature(header, device)
-    for known in (
-        in_file.temperature_c,
-        sidecar.temperature_c if sidecar else None,
-        in_folders.temperature_c,
-    ):
-        temperature = known if temperature is None else temperature
     angle = header.number("ROTATOR", "ROTATANG")
     return Merged(
         exposure_s=choose("exposure", _exposure(header, device), "exposure_s", _close, " s"),
         gain=choose("gain", _gain(header), "gain", _close),
         offset=_not_negative(header.number("OFFSET", "BLKLEVEL")),
-        temperature_c=temperature,
         binning=bins,
         filter=choose("filter", _filter(header), "filter", _same_name),
         target=target,
-        ra_deg=ra,
-        dec_deg=dec,
         focal_mm=_focal(header),
         pixel_um=_pixel(header, bins),
         rotator_deg=angle if angle is not None and -360 <= angle <= 720 else in_file.rotator_deg,
         roi_x=_origin(header, "XORGSUBF"),
         roi_y=_origin(header, "YORGSUBF"),
     )
+
+
+def temperature(
+    header: Keywords, sidecar: Sidecar | None, in_file: NameFacts, in_folders: NameFacts, device: str | None
+) -> float | None:
+    """The sensor's temperature in degrees Celsius, from what tells of this very exposure first."""
+    told = (
+        _temperature(header, device),
+        in_file.temperature_c,
+        sidecar.temperature_c if sidecar else None,
+        in_folders.temperature_c,
+    )
+    return next((known for known in told if known is not None), None)
+
+
+def pointing(
+    header: Keywords, sidecar: Sidecar | None, device: str | None
+) -> tuple[float | None, float | None]:
+    """Right ascension and declination in degrees; (None, None) when nothing tells."""
+    ra, dec = _pointing(header, device)
+    return (sidecar.ra_deg, sidecar.dec_deg) if ra is None and sidecar is not None else (ra, dec)
 
 
 def _choose(

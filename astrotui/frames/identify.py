@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from astrotui.errors import FrameError
 from astrotui.frames import devices, instruments, kinds, mosaic
+from astrotui.frames.cards import Header, Keywords
 from astrotui.frames.dates import exposure_start, night_of
 from astrotui.frames.devices import NameFacts, folders_of, parse_file_name, parse_folders
-from astrotui.frames.fields import Merged, merge_fields
-from astrotui.frames.headers import Header, Keywords, read_fits
+from astrotui.frames.fields import Merged, merge_fields, pointing, temperature
+from astrotui.frames.headers import read_fits
+from astrotui.frames.instruments import by_indi
 from astrotui.frames.model import FrameMetadata, FrameType
 from astrotui.frames.names import FileFormat, file_format, is_frame_name
 from astrotui.frames.sidecar import Sidecar, clear_sidecar_cache, read_sidecar
@@ -20,7 +23,12 @@ from astrotui.frames.values import rounded
 
 __all__ = ["clear_sidecar_cache", "content_id", "is_frame_name", "read_metadata"]
 
-_folder_facts = lru_cache(maxsize=512)(parse_folders)
+
+@lru_cache(maxsize=512)
+def _folder_facts(folder: str, inside: str | None) -> NameFacts:
+    """What the folders above a file tell; `inside` is the part of `folder` below the library root."""
+    relative = None if inside is None else f"{inside}/-" if inside else "-"
+    return parse_folders(folders_of(PurePath(folder, "-"), relative))
 
 
 def content_id(size: int, date_obs: datetime | None, header_digest: str) -> str:
@@ -45,7 +53,8 @@ def read_metadata(path: Path, *, relative: str | None = None) -> FrameMetadata:
     """
     stored = _read_stored(path)
     in_file = parse_file_name(path.name)
-    in_folders = _folder_facts(folders_of(path, relative))
+    inside = None if relative is None else relative.rpartition("/")[0]
+    in_folders = _folder_facts(os.path.dirname(path), inside)  # noqa: PTH120 - a string is wanted
     return _identify(path, stored, in_file, in_folders)
 
 
@@ -77,8 +86,118 @@ def _full_scale(bitpix: int, bscale: float, bzero: float) -> float | None:
     return {8: 255.0, 16: 32767.0}[bitpix] + bzero if bitpix in (8, 16) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the frames of one night and filter have in common; most of identifying is to find this out."""
+
+    device: str | None
+    frame_type: FrameType
+    is_master: bool
+    stack: bool
+    stack_count: int | None
+    pattern: str | None
+    phase: str | None
+    full_scale_adu: float | None
+    camera: str | None
+    settings: Merged
+    binning: str | None
+    focal_mm: float | None
+    pixel_um: float | None
+    readout_mode: str | None
+    calstat: str
+    rejected: bool
+    folders_up: int  # where its sidecar would be: -1 nowhere, 0 in its folder, 1 perhaps above
+    sidecar: Sidecar | None
+    warnings: tuple[str, ...]
+
+
 def _identify(path: Path, stored: Stored, in_file: NameFacts, in_folders: NameFacts) -> FrameMetadata:
     header = stored.header
+    shared = _shared(path, stored, in_file, in_folders)
+    settings, device = shared.settings, shared.device
+    exposure = settings.exposure_s
+    start, written = exposure_start(header, device, None if shared.stack else exposure)
+    ra, dec = pointing(header, shared.sidecar, device)
+    return FrameMetadata(
+        frame_type=shared.frame_type,
+        width=stored.width,
+        height=stored.height,
+        header_digest=stored.digest,
+        is_master=shared.is_master,
+        stack_count=shared.stack_count,
+        planes=stored.planes,
+        bitpix=stored.bitpix,
+        cfa=shared.pattern,
+        cfa_phase=shared.phase,
+        full_scale_adu=shared.full_scale_adu,
+        device=device,
+        camera=shared.camera,
+        target=settings.target,
+        date_obs=start,
+        night=night_of(header, start, written, exposure, in_file, in_folders),
+        sequence=in_file.sequence,
+        exposure_s=exposure,
+        gain=settings.gain,
+        offset=settings.offset,
+        temperature_c=temperature(header, shared.sidecar, in_file, in_folders, device),
+        binning=shared.binning,
+        filter=settings.filter,
+        readout_mode=shared.readout_mode,
+        focal_mm=shared.focal_mm,
+        pixel_um=shared.pixel_um,
+        ra_deg=ra,
+        dec_deg=dec,
+        rotator_deg=settings.rotator_deg,
+        roi_x=settings.roi_x,
+        roi_y=settings.roi_y,
+        calstat=shared.calstat,
+        device_rejected=shared.rejected,
+        hdu=stored.hdu,
+        warnings=shared.warnings,
+    )
+
+
+# Keywords that decide what is shared. Finding it sees no others, so that equal cards give equal findings.
+_DECIDING = frozenset(
+    "IMAGETYP FRAMETYP FRAME OBSTYPE CALFRAME PICTTYPE STACKCNT NCOMBINE TOTALEXP EXPTIME EXPOSURE EXP SWCREATE CREATOR "
+    "PROGRAM SOFTWARE ORIGIN TELESCOP INSTRUME OBSERVAT CAMERA DETECTOR CCDNAME BINNING XBINNING YBINNING BINX BINY "
+    "CCDXBIN CCDYBIN XBIN YBIN BAYERPAT COLORTYP CFATYPE CFAIMAGE XBAYROFF YBAYROFF ROWORDER OBJECT FILTER FILT-1 "
+    "FILTNAME GAIN ISOSPEED ISO OFFSET BLKLEVEL READOUTM READMODE CAMMODE FOCALLEN FOCAL FLENGTH XPIXSZ XPIXELSZ "
+    "XPIXSIZE PIXSIZEX PIXSIZE PIXSIZE1 ROTATOR ROTATANG XORGSUBF YORGSUBF SATURATE SATLEVEL CALSTAT".split()
+)
+_KEPT = 512  # findings that are remembered
+_FOUND: dict[tuple[object, ...], _Shared] = {}
+
+
+def _shared(path: Path, stored: Stored, in_file: NameFacts, in_folders: NameFacts) -> _Shared:
+    """`_find_shared`, remembered: frames of a night differ in date, temperature and pointing only."""
+    doubt = kinds.calibration_prefix(path.name)
+    header = stored.header
+    deciding = header.only(_DECIDING) if isinstance(header, Header) else None
+    if deciding is None:
+        return _find_shared(path, stored, header, in_file, in_folders, doubt)
+    cards, view = deciding
+    names = in_file._replace(sequence=None, local_time=None, temperature_c=None)
+    shape = (stored.width, stored.height, stored.planes, stored.bitpix, stored.full_scale_adu)
+    key = (cards, by_indi(view), shape, stored.warnings, names, in_folders, doubt)
+    known = _FOUND.get(key)
+    if known is not None and _sidecar(path, known.folders_up) == known.sidecar:
+        return known
+    found = _find_shared(path, stored, view, in_file, in_folders, doubt)
+    if len(_FOUND) >= _KEPT:
+        _FOUND.clear()
+    _FOUND[key] = found
+    return found
+
+
+def _find_shared(
+    path: Path,
+    stored: Stored,
+    header: Keywords,
+    in_file: NameFacts,
+    in_folders: NameFacts,
+    doubt: FrameType | None,
+) -> _Shared:
     warnings = list(stored.warnings)
     pattern, complaint = (None, None) if stored.planes == 3 else mosaic.written_pattern(header)
     if complaint:
@@ -86,54 +205,38 @@ def _identify(path: Path, stored: Stored, in_file: NameFacts, in_folders: NameFa
     names = devices.merge(in_file, in_folders)
     device = instruments.device_of(header, stored.width, stored.height, pattern)
     device = _device(device, names, stored, pattern)
-    frame_type, is_master, stack = _frame_type(path, header, stored, device, in_file, in_folders, warnings)
-    sidecar = _sidecar(path, device, frame_type, names)
-    if sidecar is not None and sidecar.problem:
-        warnings.append(sidecar.problem)
-        sidecar = None
-    merged = merge_fields(header, sidecar, in_file, in_folders, device, frame_type, warnings)
-    start, written = exposure_start(header, device, None if stack else merged.exposure_s)
+    frame_type, is_master, stack = _frame_type(doubt, header, stored, device, in_file, in_folders, warnings)
+    folders_up = _folders_up(device, frame_type, names)
+    sidecar = told = _sidecar(path, folders_up)
+    if told is not None and told.problem:
+        warnings.append(told.problem)
+        told = None
+    settings = merge_fields(header, told, in_file, in_folders, device, frame_type, warnings)
     unit = _unit(header, names)
     facts = instruments.facts_of(device, unit)
     if pattern is None and stored.mosaic_test is not None and facts is not None and stored.planes == 1:
         pattern = facts.cfa if stored.mosaic_test() else None
         if pattern:
             warnings.append(f"the file names no color pattern; {pattern} is the {device}'s")
-    return FrameMetadata(
-        frame_type=frame_type,
-        width=stored.width,
-        height=stored.height,
-        header_digest=stored.digest,
-        is_master=is_master,
-        stack_count=_stack_count(header, is_master or stack),
-        planes=stored.planes,
-        bitpix=stored.bitpix,
-        cfa=pattern,
-        cfa_phase=mosaic.phase_from_header(pattern, header, stored.height) if pattern else None,
-        full_scale_adu=_saturation(header, stored, facts),
+    return _Shared(
         device=device,
+        frame_type=frame_type,
+        is_master=is_master,
+        stack=stack,
+        stack_count=_stack_count(header, is_master or stack),
+        pattern=pattern,
+        phase=mosaic.phase_from_header(pattern, header, stored.height) if pattern else None,
+        full_scale_adu=_saturation(header, stored, facts),
         camera=_camera(header, device, unit),
-        target=merged.target,
-        date_obs=start,
-        night=night_of(header, start, written, merged.exposure_s, in_file, in_folders),
-        sequence=in_file.sequence,
-        exposure_s=merged.exposure_s,
-        gain=merged.gain,
-        offset=merged.offset,
-        temperature_c=merged.temperature_c,
-        binning=merged.binning or (facts.sizes.get((stored.width, stored.height)) if facts else None),
-        filter=merged.filter,
+        settings=settings,
+        binning=settings.binning or (facts.sizes.get((stored.width, stored.height)) if facts else None),
+        focal_mm=settings.focal_mm or (facts.focal_mm if facts else None),
+        pixel_um=settings.pixel_um or _pixel(facts, settings, stored),
         readout_mode=header.text("READOUTM", "READMODE", "CAMMODE"),
-        focal_mm=merged.focal_mm or (facts.focal_mm if facts else None),
-        pixel_um=merged.pixel_um or _pixel(facts, merged, stored),
-        ra_deg=merged.ra_deg,
-        dec_deg=merged.dec_deg,
-        rotator_deg=merged.rotator_deg,
-        roi_x=merged.roi_x,
-        roi_y=merged.roi_y,
         calstat=_calstat(header, names),
-        device_rejected=names.rejected,
-        hdu=stored.hdu,
+        rejected=names.rejected,
+        folders_up=folders_up,
+        sidecar=sidecar,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -154,7 +257,7 @@ def _device(said: str | None, names: NameFacts, stored: Stored, pattern: str | N
 
 
 def _frame_type(
-    path: Path,
+    doubt: FrameType | None,
     header: Keywords,
     stored: Stored,
     device: str | None,
@@ -174,10 +277,8 @@ def _frame_type(
     if said is not None and named is not None and said is not named:
         source = "file name" if in_file.frame_type is named else "folder name"
         warnings.append(f"type: header says {said}, {source} says {named}; the header counts")
-    elif said is not None and said.is_calibration and named is None:
-        doubt = kinds.calibration_prefix(path.name)
-        if doubt is not None and doubt is not said:
-            warnings.append(f"type: header says {said}, file name says {doubt}; the header counts")
+    elif said is not None and said.is_calibration and named is None and doubt not in (None, said):
+        warnings.append(f"type: header says {said}, file name says {doubt}; the header counts")
     count = header.number("STACKCNT", "NCOMBINE") or 1
     if frame_type.is_calibration:
         is_master = master or count > 1 or in_file.is_master or (in_folders.is_master and said is None)
@@ -208,13 +309,19 @@ def _stack_count(header: Keywords, combined: bool) -> int | None:
     return None if combined else 1
 
 
-def _sidecar(path: Path, device: str | None, kind: FrameType, names: NameFacts) -> Sidecar | None:
-    """The sidecar that speaks of this file: of a DWARF's lights, in their folder or, for panels, above it."""
+def _folders_up(device: str | None, kind: FrameType, names: NameFacts) -> int:
+    """Where the sidecar of a frame would be: of a DWARF's lights, in their folder or, for panels, above it."""
     if kind is not FrameType.LIGHT or not (device is None or instruments.is_dwarf(device)):
+        return -1
+    return int(names.mosaic)
+
+
+def _sidecar(path: Path, folders_up: int) -> Sidecar | None:
+    if folders_up < 0:
         return None
     folder = os.path.dirname(path)  # noqa: PTH120 - a string is wanted
     found = read_sidecar(folder)
-    if found is None and names.mosaic:
+    if found is None and folders_up:
         found = read_sidecar(os.path.dirname(folder))  # noqa: PTH120
     return found
 

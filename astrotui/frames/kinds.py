@@ -2,7 +2,7 @@
 
 import re
 
-from astrotui.frames.headers import Keywords
+from astrotui.frames.cards import Keywords
 from astrotui.frames.model import FrameType
 
 _WORDS = {

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from astrotui.frames.headers import Keywords
+from astrotui.frames.cards import Keywords
 from astrotui.frames.values import whole
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import FrameError
-from astrotui.frames.headers import KeywordTable
+from astrotui.frames.cards import KeywordTable
 from astrotui.frames.names import FileFormat
 from astrotui.frames.sources import FdSource, RegularFile, open_regular
 from astrotui.frames.stored import Stored

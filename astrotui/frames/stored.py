@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from astrotui.frames.headers import Keywords
+from astrotui.frames.cards import Keywords
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from astrotui.errors import FrameError
-from astrotui.frames.headers import Header, read_fits
+from astrotui.frames.cards import Header
+from astrotui.frames.headers import read_fits
 from astrotui.text import clean
 
 # ASTROTUI_FUZZ=100 runs a hundred times as many examples.
