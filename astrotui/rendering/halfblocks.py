@@ -10,6 +10,8 @@ from astrotui.rendering.cells import CellPicture
 from astrotui.rendering.colors import ladder
 
 BUDGET_PER_CELL = 2.5  # compressed bytes: 3,000 for 60 x 20 cells
+SMALL_PER_CELL = 7.0  # a small picture may cost more a cell, as long as it costs no more than one of 60 x 20
+SMALL_MOST = 3000
 
 
 def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
@@ -55,6 +57,11 @@ def smoothed(pixels: Float32Array) -> Float32Array:
     return np.where(small, median, pixels).astype(np.float32)
 
 
+def affordable(cells: int) -> int:
+    """Compressed bytes that a picture of so many cells may cost: 3,000 at 60 x 20, more a cell in small ones."""
+    return int(max(BUDGET_PER_CELL * cells, min(SMALL_PER_CELL * cells, SMALL_MOST)))
+
+
 def make_cells(shown: Float32Array, columns: int, rows: int, *, budget: int | None = None) -> CellPicture:
     """Half-block cells of a shown picture, as many colours as its `budget` allows.
 
@@ -62,8 +69,8 @@ def make_cells(shown: Float32Array, columns: int, rows: int, *, budget: int | No
     ----------
     shown : float32 (C, h, w) on [0, 1], the right way up; best with a few pixels for each half cell
     columns, rows : the room there is; the picture keeps its shape and may be smaller
-    budget : bytes that the terminal's sequences may take when compressed (zlib, level 6); by default 2.5 a
-    cell
+    budget : bytes that the terminal's sequences may take when compressed (zlib, level 6); by default that of
+    `affordable`
     """
     _, height, width = shown.shape
     wide, high = fit(width, height, columns, rows)
@@ -72,7 +79,7 @@ def make_cells(shown: Float32Array, columns: int, rows: int, *, budget: int | No
         small = np.concatenate([small, np.zeros((len(small), 1, wide), np.float32)], axis=1)
     rgb = np.moveaxis(small if len(small) == 3 else np.repeat(small, 3, axis=0), 0, -1)
     pixels = np.ascontiguousarray((rgb * 255.0 + 0.5).astype(np.uint8))
-    allowed = int(BUDGET_PER_CELL * wide * ((high + 1) // 2)) if budget is None else budget
+    allowed = affordable(wide * ((high + 1) // 2)) if budget is None else budget
     picture = CellPicture(0, 0, (), b"")
     for indices, table in ladder(pixels):
         palette = tuple((int(r), int(g), int(b)) for r, g, b in table)

@@ -50,7 +50,7 @@ COLUMNS: list[Column["SessionRecord"]] = [
     Column("target", "Target", 13, lambda s: s.target or "(no target)", lambda s: (s.target or "").lower() or None),
     Column("night", "Night", 10, lambda s: str(s.night or "–"), lambda s: s.night, descending=True),
     Column("exp", "Exp", 6, lambda s: _g(s.exposure_s, "s"), lambda s: s.exposure_s, "right"),
-    Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right"),
+    Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right", roomy=90),
     Column("filter", "Filter", 7, lambda s: s.filter or "–", lambda s: s.filter),
     Column("frames", "Frames", 7, lambda s: f"{kept(s)}/{s.lights}", kept, "right", True),
     Column("total", "Total", 7, lambda s: duration(s.integration_s), lambda s: s.integration_s, "right", True),
@@ -141,6 +141,15 @@ def describe_target(target: Target) -> str:
     return "\n".join(lines)
 
 
+def _settings(session: "SessionRecord") -> list[str]:
+    """Exposure, gain, filter and temperature, as far as they are known."""
+    found = [f"{session.exposure_s:g} s"] if session.exposure_s is not None else ["exposure unknown"]
+    found += [f"gain {session.gain:g}"] if session.gain is not None else []
+    found += [session.filter] if session.filter else []
+    found += [f"{session.temperature_c:.0f} °C"] if session.temperature_c is not None else []
+    return found
+
+
 def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
     """What is known of a session, one fact a line; `others` are summed up by target."""
     name = session.target or "(no target)"
@@ -149,10 +158,10 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
     facts = [
         clean(f"{name} · session {session.id}"),
         clean(f"{camera} {size}"),
+        clean(", ".join(_settings(session))),
         f"{kept(session)} of {plural(session.lights, 'light')}, {duration(session.integration_s)}"
         + (f", {session.rejected} rejected" if session.rejected else ""),
-        f"dark: {session.dark['grade'] if session.dark else 'none'}"
-        + (f", lights at {session.temperature_c:.0f} °C" if session.temperature_c is not None else ""),
+        f"dark: {session.dark['grade'] if session.dark else 'none'}",
     ]
     same = [other for other in others if session.target and other.target == session.target]
     if len(same) > 1:

@@ -94,9 +94,9 @@ def make_app(catalog_file: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     return make
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], Any], what: str = "") -> Any:
-    """Let the app work until `condition` holds; fail after ten seconds."""
-    for _ in range(1000):
+async def until(pilot: Pilot[Any], condition: Callable[[], Any], what: str = "", tries: int = 1000) -> Any:
+    """Let the app work until `condition` holds; fail after ten seconds, or more `tries`."""
+    for _ in range(tries):
         await pilot.pause(0.01)
         if value := condition():
             return value

@@ -3,13 +3,19 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, Label, Static
+from textual.strip import Strip
+from textual.widgets import Input, Static
+
+from astrotui.tui.widgets.page import Page
+
+_KEYS = 14  # cells for the keys
 
 
 class HelpScreen(ModalScreen[None]):
@@ -17,8 +23,6 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "dismiss", "Close", id="help.close"),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
     ]
 
     def __init__(self, about: Screen[Any]) -> None:
@@ -27,18 +31,24 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         name = getattr(self.about, "PLACE", "")
-        with VerticalScroll(classes="dialog wide help"):
-            yield Label(f"Keys of {name.capitalize()}" if name else "Keys", classes="dialog--title")
-            yield Static(self._keys(), markup=False)
-        yield Label("↑↓ more · esc closes · F1 pages to read · ctrl+p commands by name", id="help-hint")
+        with Vertical(classes="dialog wide help"):
+            yield Static(
+                f"Keys of {name.capitalize()}" if name else "Keys", classes="dialog--title", markup=False
+            )
+            yield Page(list(self._lines()))
+            hint = "↑↓ more · esc closes · F1 pages to read · ctrl+p commands by name"
+            yield Static(hint, classes="dialog--hint", markup=False)
 
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+    def on_mount(self) -> None:
+        self.query_one(Page).focus()
 
-    def _keys(self) -> Table:
-        rows = Table.grid(padding=(0, 2))
-        rows.add_column(width=12)
-        rows.add_column(ratio=1)
+    def _lines(self) -> Iterator[Strip]:
+        key = Style(bold=True)
+        for keys, text in self._keys():
+            yield Strip([Segment(f"{keys:<{_KEYS}} ", key), Segment(text, Style() if keys else key)])
+
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        """Keys and what they do; headings have no keys."""
         place: list[tuple[str, str]] = []
         focused: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
@@ -49,11 +59,9 @@ class HelpScreen(ModalScreen[None]):
         everywhere = [places, *everywhere, ("^p", "All commands by name")]
         for title, group in (("", place), ("In the list", focused), ("Everywhere", everywhere)):
             if title and group:
-                rows.add_row("", "")
-                rows.add_row("", f"[bold]{title}[/bold]")
-            for keys, text in group:
-                rows.add_row(keys, text)
-        return rows
+                yield "", ""
+                yield "", title
+            yield from group
 
     def _bindings_of(self) -> Iterator[tuple[DOMNode, Binding, str]]:
         """Bindings of astrotui itself that are in force, each once; Textual's own have no ids."""

@@ -46,7 +46,7 @@ class LibraryPlace(Place):
         Binding("enter", "open", "Frames", key_display="⏎", id="library.open", tooltip="Open the session's frames"),
         Binding("m", "measure", "Measure", id="library.measure", tooltip="Measure the session: stars, FWHM, scores"),
         Binding("t", "stack", "Stack", id="library.stack", tooltip="Stack the session, or all that are marked"),
-        Binding("space", "mark", "Mark", show=False, key_display="␣", id="library.mark", tooltip="Mark sessions to stack several"),
+        Binding("space", "mark", "Mark", show=False, key_display="space", id="library.mark", tooltip="Mark to stack several"),
         Binding("v", "targets", "Targets", id="library.targets", tooltip="Targets with their totals, or sessions again"),
         *Place.SHARED,
         Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),

@@ -18,14 +18,15 @@ class MessageScreen(ModalScreen[None]):
         Binding("escape,enter,space,q", "dismiss", "Close", id="dialog.close")
     ]
 
-    def __init__(self, title: str, text: str) -> None:
+    def __init__(self, title: str, text: str, *, wide: bool = False) -> None:
         super().__init__()
         self.heading = title
         self.message = text
+        self.wide = wide
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="dialog"):
-            yield Label(clean(self.heading), classes="dialog--title")
+        with VerticalScroll(classes="dialog wide" if self.wide else "dialog"):
+            yield Label(clean(self.heading), classes="dialog--title", markup=False)
             yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
             yield Label("enter or esc closes", classes="dialog--hint")
 
@@ -45,7 +46,7 @@ class QuestionScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog"):
-            yield Label(clean(self.heading), classes="dialog--title")
+            yield Label(clean(self.heading), classes="dialog--title", markup=False)
             yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
             yield Label("y yes, n or esc no", classes="dialog--hint")
 

@@ -9,45 +9,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Label
 
+from astrotui.tui.widgets.page import Page
 from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.host import Host
-
-
-class Page(ScrollView, can_focus=True):
-    """Lines of styled text that scroll."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False, id="page.down"),
-        Binding("k", "scroll_up", "Up", show=False, id="page.up"),
-        Binding("space", "page_down", "Page down", show=False, id="page.page_down"),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(id="page")
-        self.strips: list[Strip] = []
-
-    def show(self, strips: list[Strip]) -> None:
-        """Show a page from its beginning."""
-        self.strips = strips
-        self.virtual_size = Size(self.size.width, len(strips))
-        self.scroll_to(y=0, animate=False, force=True, immediate=True)
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        place = y + self.scroll_offset.y
-        width = self.size.width
-        if place >= len(self.strips):
-            return Strip.blank(width, self.rich_style)
-        return self.strips[place].adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
 
 class PagesScreen(ModalScreen[None]):

@@ -86,6 +86,7 @@ class StackForm(ModalScreen[int | None]):
     def _moved(self, event: Form.Moved) -> None:
         low, high = stacking.limits(self.form["reject"].value)
         self.form["low"].free, self.form["high"].free = low, high
+        self.form.refresh()
         self._show(event.line)
 
     def _show(self, line: Line) -> None:

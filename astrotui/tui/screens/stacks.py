@@ -1,6 +1,7 @@
 """Stacks: the picture with zoom and pan, histogram, look, statistics, provenance; compare two; export."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,49 +14,37 @@ from textual.widgets import Static
 from astrotui.rendering.looks import Look
 from astrotui.rendering.service import View
 from astrotui.text import clean, duration, plural
+from astrotui.tui.exporting import FORMATS, export_file, queue_picture
 from astrotui.tui.pictures import stack_picture
 from astrotui.tui.place import Place
-from astrotui.tui.queueing import enqueue
+from astrotui.tui.provenance import Stack, describe, levels, number, read_provenance
+from astrotui.tui.screens.export_form import Export, ExportForm
+from astrotui.tui.screens.look_form import LookForm
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.histogram import Histogram
 from astrotui.tui.widgets.picture import Picture, PictureView
-from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.widgets.table import Cell, Column, RowTable
+from astrotui.tui.work import start
 
 _STRETCHES = ("auto", "asinh", "ghs", "zscale", "percentile", "linear")
-_DEFAULT_TARGET = 0.2
 _ZOOMS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+def _file(stack: Stack) -> Cell:
+    name = Path(stack["output"]).name
+    return Cell(f"MISSING {name}", "warn") if stack["status"] == "missing" else Cell(name)
 
-
-Stack = dict[str, Any]  # with the keys of `stacks --json`
 
 COLUMNS: list[Column[Stack]] = [
     Column("id", "ID", 4, lambda s: str(s["id"]), lambda s: s["id"], "right", True),
     Column("target", "Target", 12, lambda s: s["target"] or "–", lambda s: s["target"]),
     Column("frames", "Frames", 6, lambda s: str(s["frames_used"]), lambda s: s["frames_used"], "right", True),
-    Column(
-        "total",
-        "Total",
-        8,
-        lambda s: duration(s["integration_s"]),
-        lambda s: s["integration_s"],
-        "right",
-        True,
-    ),
-    Column("noise", "Noise", 6, lambda s: _number(s["noise_adu"]), lambda s: s["noise_adu"], "right"),
-    Column("fwhm", "FWHM", 5, lambda s: _number(s["fwhm_px"]), lambda s: s["fwhm_px"], "right"),
-    Column(
-        "file",
-        "File",
-        16,
-        lambda s: ("MISSING " if s["status"] == "missing" else "") + Path(s["output"]).name,
-        lambda s: s["output"],
-    ),
-]
+    Column("total", "Total", 8, lambda s: duration(s["integration_s"]), lambda s: s["integration_s"], "right", True),
+    Column("noise", "Noise", 6, lambda s: number(s["noise_adu"]), lambda s: s["noise_adu"], "right"),
+    Column("fwhm", "FWHM", 5, lambda s: number(s["fwhm_px"]), lambda s: s["fwhm_px"], "right"),
+    Column("file", "File", 16, _file, lambda s: s["output"]),
+]  # fmt: skip
 
 
 class StacksPlace(Place):
@@ -65,17 +54,20 @@ class StacksPlace(Place):
     CSS_PATH = "stacks.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "zoom(1)", "Zoom", id="stacks.zoom_in", tooltip="Zoom in; then arrows look around, esc goes back"),
-        Binding("Z", "zoom(-1)", "Out", id="stacks.zoom_out", tooltip="Zoom out"),
         Binding("p,enter", "large", "Large", key_display="p", id="stacks.large", tooltip="The picture alone, or with the list"),
         Binding("w", "stretch", "Stretch", id="stacks.stretch", tooltip="Another stretch: auto, asinh, ghs, zscale, ..."),
-        Binding("left_square_bracket", "target(-0.03)", "Dim", key_display="[", id="stacks.darker", tooltip="Darker"),
-        Binding("right_square_bracket", "target(0.03)", "Bright", key_display="]", id="stacks.brighter", tooltip="Brighter"),
+        Binding("o", "look", "Look", id="stacks.look", tooltip="All choices of the look: stretch, background, color, turn"),
+        Binding("c", "compare", "Compare", id="stacks.compare", tooltip="Remember this one; on another, swap the two"),
+        Binding("i", "facts", "Info", id="stacks.facts", tooltip="Statistics, and where the result comes from"),
+        Binding("e", "export", "Export", id="stacks.export", tooltip="Write PNG, TIFF, FITS, CSV, Siril's folder"),
+        Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
+        Binding("left_square_bracket", "target(-0.03)", "Dim", show=False, key_display="[", id="stacks.darker",
+                tooltip="Darker"),
+        Binding("right_square_bracket", "target(0.03)", "Bright", show=False, key_display="]", id="stacks.brighter",
+                tooltip="Brighter"),
         Binding("n", "saturation(0.25)", "More color", show=False, id="stacks.more_color", tooltip="More color"),
         Binding("N", "saturation(-0.25)", "Less color", show=False, id="stacks.less_color", tooltip="Less color"),
-        Binding("e", "export", "Export", id="stacks.export", tooltip="Write the picture at full size beside the stack, as PNG"),
-        Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
-        Binding("i", "facts", "Info", show=False, id="stacks.facts", tooltip="Where the result comes from, and how good it is"),
-        Binding("c", "compare", "Compare", id="stacks.compare", tooltip="Remember this one; on another, swap the two"),
+        Binding("Z", "zoom(-1)", "Out", show=False, id="stacks.zoom_out", tooltip="Zoom out"),
         *Place.SHARED,
     ]  # fmt: skip
 
@@ -86,6 +78,7 @@ class StacksPlace(Place):
         self.center = (0.5, 0.5)
         self.other: Stack | None = None  # the stack to compare with
         self._shown_id: int | None = None
+        self._provenance: tuple[str, ...] = ()
 
     def body(self) -> ComposeResult:
         with Container(id="stacks-place", classes="place"):
@@ -121,8 +114,26 @@ class StacksPlace(Place):
         if stack is None or stack["id"] != self._shown_id:
             self._shown_id = None if stack is None else stack["id"]
             self.zoom, self.center = 0, (0.5, 0.5)
+            self._provenance = ()
+            start(self, partial(self._read_provenance, stack), group="provenance", exclusive=True)
         self._draw()
-        self.query_one("#facts", Static).update(describe(stack) if stack else "")
+        self._tell()
+
+    async def _read_provenance(self, stack: Stack | None) -> None:
+        if stack is not None:
+            self._provenance = tuple(await self.astro.background(read_provenance, stack["manifest"]))
+            self._tell()
+
+    def _about(self) -> str:
+        """Everything that is known of the stack under the cursor."""
+        stack = self.table.row
+        if stack is None:
+            return ""
+        parts = [describe(stack), levels(self.query_one("#picture", Picture).view), list(self._provenance)]
+        return "\n\n".join("\n".join(part) for part in parts if part)
+
+    def _tell(self) -> None:
+        self.query_one("#facts", Static).update(self._about())
 
     @on(RowTable.Chosen, "#stacks")
     def _chosen(self, event: RowTable.Chosen) -> None:
@@ -149,6 +160,7 @@ class StacksPlace(Place):
         stack = self.table.row
         where = (stack["preview"] if stack else None) or view.png or ""
         words = [f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes]
+        self._tell()
         line = self.query_one("#where", Static)
         room = max(line.size.width - 2, 10)
         line.update(f"{clean(' · '.join(words), room)}\n{clean(where, 300)}")
@@ -177,17 +189,21 @@ class StacksPlace(Place):
 
     def action_stretch(self) -> None:
         place = _STRETCHES.index(self.look.stretch) if self.look.stretch in _STRETCHES else 0
-        self.look = replace(self.look, stretch=_STRETCHES[(place + 1) % len(_STRETCHES)])  # type: ignore[arg-type]
-        self._draw()
+        self._take(replace(self.look, stretch=_STRETCHES[(place + 1) % len(_STRETCHES)]))  # type: ignore[arg-type]
 
     def action_target(self, step: float) -> None:
-        target = _DEFAULT_TARGET if self.look.target is None else self.look.target
-        self.look = replace(self.look, target=min(max(round(target + step, 2), 0.02), 0.8))
-        self._draw()
+        self._take(replace(self.look, target=min(max(round(self.look.target + step, 2), 0.02), 0.8)))
 
     def action_saturation(self, step: float) -> None:
         now = 1.0 if self.look.saturation is None else self.look.saturation
-        self.look = replace(self.look, saturation=min(max(now + step, 0.0), 4.0))
+        self._take(replace(self.look, saturation=min(max(now + step, 0.0), 4.0)))
+
+    def action_look(self) -> None:
+        """All choices of the look, beside the picture."""
+        self.app.push_screen(LookForm(self.look, self._take))
+
+    def _take(self, look: Look) -> None:
+        self.look = look
         self._draw()
 
     def action_large(self) -> None:
@@ -198,7 +214,8 @@ class StacksPlace(Place):
 
     def action_facts(self) -> None:
         if (stack := self.table.row) is not None:
-            self.app.push_screen(MessageScreen(f"Stack {stack['id']}", describe(stack)))
+            name = f"Stack {stack['id']}, {stack['target'] or '(no target)'}"
+            self.app.push_screen(MessageScreen(name, self._about(), wide=True))
 
     def action_where(self) -> None:
         stack = self.table.row
@@ -225,11 +242,28 @@ class StacksPlace(Place):
         self.table.go_to(other["id"])
 
     def action_export(self) -> None:
-        if (stack := self.table.row) is not None:
-            self.astro.queue(
-                _export, stack, self.look,
-                then=lambda job: self.notify(f"job {job} writes the picture at full size beside the stack"),
-            )  # fmt: skip
+        """Ask what to write; pictures are jobs, the rest takes moments."""
+        stack = self.table.row
+        if stack is None:
+            return
+
+        def chosen(export: Export | None) -> None:
+            if export is None:
+                return
+            if FORMATS[export.kind][1]:
+                self.astro.queue(
+                    queue_picture, stack, self.look, export.out, export.size,
+                    then=lambda job: self.notify(f"job {job} writes {export.out}", markup=False),
+                )  # fmt: skip
+            else:
+                self.notify(f"writing {export.out}", markup=False, timeout=3)
+                start(self, partial(self._write, stack, export), group="export")
+
+        self.app.push_screen(ExportForm(stack), chosen)
+
+    async def _write(self, stack: Stack, export: Export) -> None:
+        said = await self.astro.background(export_file, self.astro.store.path, stack, export.kind, export.out)
+        self.notify(said, markup=False)
 
     def action_back(self) -> None:
         place = self.query_one("#stacks-place")
@@ -241,34 +275,7 @@ class StacksPlace(Place):
             super().action_back()
 
 
-def describe(stack: Stack) -> str:
-    """Where a result comes from and how good it is."""
-    lines = [
-        clean(stack["output"], 200),
-        f"{plural(stack['frames_used'], 'frame')}, {duration(stack['integration_s'])}; "
-        f"{len(stack['frames_skipped'])} left out; made in {duration(stack['seconds'])}",
-        f"noise {_number(stack['noise_adu'])} ADU, FWHM {_number(stack['fwhm_px'])} px, "
-        f"{100 * (stack['rejected_fraction'] or 0):.2f} % of the samples rejected",
-        "calibration: " + (", ".join(k for k in ("dark", "flat", "bias") if stack.get(k)) or "none"),
-    ]
-    lines += [f"! {clean(w, 160)}" for w in stack["warnings"][:3]]
-    lines += [
-        clean(f"left out {Path(s['path']).name}: {s['reason']}", 120) for s in stack["frames_skipped"][:5]
-    ]
-    return "\n".join(lines)
-
-
 def _stacks(catalog: Any) -> list[Stack]:
     from astrotui.library.stacks import list_stacks
 
     return list_stacks(catalog)
-
-
-def _export(catalog: Any, stack: Stack, look: Look) -> int:
-    source = Path(stack["output"])
-    number, out = 1, source.with_name(f"{source.stem}_picture.png")
-    while out.exists():
-        number += 1
-        out = source.with_name(f"{source.stem}_picture_{number}.png")
-    payload = {"image": str(source), "output": str(out), "look": look.to_dict()}
-    return enqueue(catalog, "render", payload, f"picture {out.name}")

@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from astrotui.text import clean
 
-LABEL = 12  # cells for the name of a line
+_LABEL = 12  # cells for the name of a line, at least
 
 
 @dataclass
@@ -111,6 +111,7 @@ class Form(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self.lines = list(lines)
         self.cursor = 0
+        self.label = max(_LABEL, *(len(line.label) + 1 for line in self.lines))
         self.virtual_size = Size(0, len(self.lines))
 
     def __getitem__(self, name: str) -> Line:
@@ -174,7 +175,7 @@ class Form(ScrollView, can_focus=True, inherit_bindings=False):
         place = event.y + self.scroll_offset.y
         if place >= len(self.lines):
             return
-        left = LABEL + 1
+        left = self.label + 1
         for text, choice in self.lines[place].pieces():
             if choice is not None and left <= event.x < left + cell_len(text):
                 self.lines[place].value = choice
@@ -193,8 +194,8 @@ class Form(ScrollView, can_focus=True, inherit_bindings=False):
             style = style + self.get_component_rich_style("form--here")
         dim = style if here else style + Style(color=self.get_component_rich_style("form--dim").color)
         strong = style + self.get_component_rich_style("form--value", partial=True)
-        segments = [Segment(f" {line.label:<{LABEL}}", style)]
-        room = max(width - LABEL - 3, 8)
+        segments = [Segment(f" {line.label:<{self.label}}", style)]
+        room = max(width - self.label - 3, 8)
         for whole, choice in line.pieces():
             chosen = choice == line.value or (choice is None and line.value not in ("", *line.choices))
             # Of what is typed the end is shown.

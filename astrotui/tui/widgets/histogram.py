@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_COLORS = ("red", "green", "blue")
+_COLORS = ("#c0504f", "#4f9a58", "#5078c8")
 
 
 class Histogram(Widget):
@@ -47,6 +47,6 @@ class Histogram(Widget):
             heights = [row[cell] / most * height * 8 for row in tops]
             tallest = max(range(len(heights)), key=heights.__getitem__)
             block = _EIGHTHS[max(0, min(8, round(heights[tallest]) - base))]
-            color = _COLORS[tallest] if len(heights) == 3 else "white"
+            color = _COLORS[tallest] if len(heights) == 3 else "#909090"
             segments.append(Segment(block, style + Style(color=color)))
         return Strip(segments, width).simplify()

@@ -40,6 +40,7 @@ class Column(Generic[Row]):
     show : the cell of a row
     sort : what a row is sorted by (None last); None means that the column cannot be sorted
     descending : a first sort puts the largest on top
+    roomy : shown only where the table is at least so many cells wide
     hold : rows stay where they are when this value changes, until the table is sorted again; for what a
         person changes key by key
     """
@@ -52,6 +53,7 @@ class Column(Generic[Row]):
     align: Literal["left", "right"] = "left"
     descending: bool = False
     hold: bool = False
+    roomy: int = 0
 
 
 class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
@@ -122,6 +124,9 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         self._given: list[Row] = []
         self._told: Row | None = None
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(len(self.rows), 1) + 1
+
     # --- what is in it --------------------------------------------------------------------------------------------
 
     @property
@@ -139,6 +144,8 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         self._order([self.key(row) for row in old])
         self.virtual_size = Size(0, len(self.rows) + 1)
         self._find(held, line)
+        if len(old) != len(self.rows) and self.styles.height is not None and self.styles.height.is_auto:
+            self.refresh(layout=True)
         if first or len(old) != len(self.rows) or top != self.scroll_offset.y:
             self.refresh()
         else:
@@ -280,7 +287,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
 
     def _click_head(self, x: int) -> None:
         left = 0
-        for column, width in zip(self.columns, self._widths(), strict=True):
+        for column, width in zip(self._seen(), self._widths(), strict=True):
             if left <= x < left + width + 1 and column.sort is not None:
                 self.sort_by(column.key)
                 return
@@ -288,8 +295,12 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
 
     # --- drawing ------------------------------------------------------------------------------------------------
 
+    def _seen(self) -> list[Column[Row]]:
+        """The columns that there is room for."""
+        return [column for column in self.columns if column.roomy <= self.size.width]
+
     def _widths(self) -> list[int]:
-        fixed = [column.width for column in self.columns]
+        fixed = [column.width for column in self._seen()]
         rest = self.size.width - sum(fixed[:-1]) - len(fixed)
         return [*fixed[:-1], max(fixed[-1], rest)]
 
@@ -303,7 +314,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         width = self.size.width
         if y == 0:
             style = self.get_component_rich_style("table--head")
-            return self._line([self._heading(c) for c in self.columns], style, plain=True)
+            return self._line([self._heading(c) for c in self._seen()], style, plain=True)
         place = y - 1 + self.scroll_offset.y
         if place >= len(self.rows):
             text = (
@@ -316,7 +327,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             name = "table--cursor" if self.has_focus else "table--cursor-blurred"
             style = self.get_component_rich_style(name)
         row = self.rows[place]
-        return self._line([column.show(row) for column in self.columns], style, plain=here)
+        return self._line([column.show(row) for column in self._seen()], style, plain=here)
 
     def _heading(self, column: Column[Row]) -> str:
         if column.key != self.sorted_by:
@@ -325,7 +336,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
 
     def _line(self, cells: Sequence[str | Cell], style: Style, *, plain: bool) -> Strip:
         segments: list[Segment] = []
-        for column, cell, width in zip(self.columns, cells, self._widths(), strict=True):
+        for column, cell, width in zip(self._seen(), cells, self._widths(), strict=True):
             raw, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
             own = style
             if tone and not plain:
