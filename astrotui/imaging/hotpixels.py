@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from astrotui.imaging.types import Float32Array, Mask
 
+NO_DARK = np.zeros((0, 0), np.float32)
 HotPixels = tuple[NDArray[np.int32], NDArray[np.int32]]  # rows, columns, in stored order
 
 SIGMA = 6.0
@@ -15,7 +16,9 @@ TOUCH = 0.12  # a star of FWHM 1.6 px has a third of its peak in each touching p
 AT_MOST = 0.04  # more of the frame than this is not a defect but the picture
 
 
-def pixel_noise(image: NDArray[Any], origin: tuple[int, int] = (0, 0), lag: int = 2) -> float:
+def pixel_noise(
+    image: NDArray[Any], origin: tuple[int, int] = (0, 0), lag: int = 2, *, dark: Float32Array = NO_DARK
+) -> float:
     """Standard deviation of one pixel's noise, ADU, free of sky gradients and stars.
 
     Differences (a - b) - (c - d) over squares of side `lag` have twice the noise of a pixel and no gradient; what
@@ -27,35 +30,25 @@ def pixel_noise(image: NDArray[Any], origin: tuple[int, int] = (0, 0), lag: int 
     image : (H, W)
     origin : (row, column) of the first pixel of the chosen colour; with an even `lag` all corners are of it
     lag : side of the squares; at least 4 for interpolated pixels, whose noise is correlated
+    dark : float32 (H, W) to subtract first, or shape (0, 0)
     """
+    from astrotui.imaging.plane_kernels import clipped_sigma, noise_squares
+
     height, width = image.shape
+    if min(height - origin[0], width - origin[1]) <= lag:
+        return 0.0
     # About 200,000 squares, spread evenly.
     stride = max(2, 2 * int(np.sqrt(height * width / 200_000 / 4)))
-    rows = np.arange(origin[0], height - lag, stride)
-    columns = slice(origin[1], width - lag, stride)
-    further = slice(origin[1] + lag, width, stride)
-    if len(rows) == 0 or origin[1] >= width - lag:
-        return 0.0
-    upper, lower = image[rows], image[rows + lag]
-    with np.errstate(invalid="ignore"):
-        difference = upper[:, columns].astype(np.float32)
-        count = difference.shape[1]
-        difference -= upper[:, further][:, :count]
-        difference -= lower[:, columns]
-        difference += lower[:, further][:, :count]
-    values = np.abs(difference[np.isfinite(difference)]) * np.float32(0.5)
+    room = ((height - lag) // stride + 1) * ((width - lag) // stride + 1)
+    values = np.empty(room, np.float32)
+    values = values[: noise_squares(native(image), dark, *origin, lag, stride, values)]
     if values.size == 0:
         return 0.0
-    sigma = float(np.partition(values, values.size // 2)[values.size // 2]) / 0.6745
+    some = values[:: max(1, values.size // 20_000)]  # enough to begin with
+    sigma = float(np.median(some)) / 0.6745
     if sigma == 0:
         sigma = float(np.quantile(values, 0.9)) / 1.645
-    for _ in range(8):
-        kept = values[values <= 3 * sigma]
-        new = float(np.sqrt(np.mean(np.square(kept, dtype=np.float64)))) / 0.98658 if kept.size else 0.0
-        if abs(new - sigma) <= 1e-3 * sigma:
-            return new
-        sigma = new
-    return sigma
+    return float(clipped_sigma(values, sigma))
 
 
 def find_hot(
@@ -89,25 +82,41 @@ def find_hot(
     return rows[:count].copy(), columns[:count].copy()
 
 
-def fill_values(raw: NDArray[Any], hot: HotPixels, cfa: str | None = None) -> Float32Array:
-    """What each hot pixel should be: the median of its neighbours of the same colour that are not hot."""
+def fill_values(
+    raw: NDArray[Any], hot: HotPixels, cfa: str | None = None, *, dark: Float32Array = NO_DARK
+) -> Float32Array:
+    """What each hot pixel should be: the median of its neighbours of the same colour that are not hot.
+
+    With a `dark` (H, W) the median is that of what it leaves, and the pixel's own dark comes on top.
+    """
     from astrotui.imaging.measure_kernels import hot_fill
 
     values = np.empty(len(hot[0]), np.float32)
-    hot_fill(native(raw), hot[0], hot[1], 2 if cfa else 1, values)
+    hot_fill(native(raw), dark, hot[0], hot[1], 2 if cfa else 1, values)
     return values
 
 
-def fill_hot(raw: NDArray[Any], mask: Mask | HotPixels, cfa: str | None = None) -> NDArray[Any]:
-    """A copy of `raw` (H, W) with the pixels of `mask` (bool (H, W), or rows and columns) replaced by the median of
-    their neighbours of the same colour."""
+def fill_hot(
+    raw: NDArray[Any],
+    mask: Mask | HotPixels,
+    cfa: str | None = None,
+    *,
+    dark: Float32Array = NO_DARK,
+    overwrite: bool = False,
+) -> NDArray[Any]:
+    """`raw` (H, W) with the pixels of `mask` (bool (H, W), or rows and columns) replaced by the median of their
+    neighbours of the same colour; a copy, or, with `overwrite`, the same array if it is native and writable."""
     if isinstance(mask, tuple):
         rows, columns = mask
     else:
         rows, columns = (a.astype(np.int32) for a in np.nonzero(mask))
-    filled = native(raw).copy()
-    values = fill_values(filled, (rows, columns), cfa)
-    filled[rows, columns] = np.rint(values) if filled.dtype.kind in "ui" else values
+    filled = native(raw)
+    if not overwrite or not filled.flags.writeable:
+        filled = filled.copy()
+    values = fill_values(filled, (rows, columns), cfa, dark=dark)
+    if filled.dtype.kind in "ui":
+        values = np.clip(np.rint(values), 0, 65535)
+    filled[rows, columns] = values
     return filled
 
 

@@ -1,6 +1,8 @@
-"""Compiled loops over the pixels of one frame, for measuring it; imported by workers only.
+"""Compiled loops over hot pixels and over the surroundings of stars; imported by workers only.
 
-`image` is a native uint16 or float32 array (H, W); NaN pixels take part in no result.
+`image` is a native uint16 or float32 array (H, W); NaN pixels take part in no result. `dark` is float32 of that
+shape, to be subtracted on the way, or an array of shape (0, 0) where there is none: of a whole frame that would be
+tens of megabytes, of its stars it is nothing.
 """
 
 import math
@@ -30,6 +32,7 @@ def hot_scan(
     """
     height, width = image.shape
     limit = np.float32(excess)
+    margin = image.dtype.type(excess)  # in the image's own type, so that 16 pixels fit into a vector, not 4
     found = 0
     ring = np.empty(8, np.float32)
     flags = np.zeros(CHUNK, np.uint8)
@@ -41,11 +44,12 @@ def hot_scan(
             center, left, right = row[start:stop], row[start - 2 : stop - 2], row[start + 2 : stop + 2]
             upper, lower = above[start:stop], below[start:stop]
             for i in range(stop - start):  # written so that the compiler makes vectors of it
-                p, q = np.float32(left[i]), np.float32(right[i])
+                p, q = left[i], right[i]
                 across = p if p < q else q
-                p, q = np.float32(upper[i]), np.float32(lower[i])
+                p, q = upper[i], lower[i]
                 along = p if p < q else q
-                flags[i] = np.float32(center[i]) > (across if across > along else along) + limit
+                most = across if across > along else along
+                flags[i] = (center[i] > most) & (image.dtype.type(center[i] - most) > margin)
             candidates = np.uint64(0)
             for i in range(len(words)):
                 candidates |= words[i]
@@ -106,12 +110,16 @@ def _middle_of_four(a: float, b: float, c: float, d: float) -> np.float32:
 
 
 @njit(nogil=True, cache=True)
-def hot_fill(image: NDArray[Any], rows: Index, columns: Index, step: int, out: Float32Array) -> None:
+def hot_fill(
+    image: NDArray[Any], dark: Float32Array, rows: Index, columns: Index, step: int, out: Float32Array
+) -> None:
     """For each listed pixel the median of its up to 8 neighbours `step` away that are not listed, into `out`.
 
-    `rows`, `columns` are in stored order. Where every neighbour is listed the pixel keeps its value.
+    `rows`, `columns` are in stored order. Where every neighbour is listed the pixel keeps its value. With a dark
+    the median is that of what it leaves, and the pixel's own dark comes on top.
     """
     height, width = image.shape
+    with_dark = dark.shape[0] > 0
     flat = np.empty(len(rows), np.int64)
     for i in range(len(rows)):
         flat[i] = np.int64(rows[i]) * width + columns[i]
@@ -128,81 +136,15 @@ def hot_fill(image: NDArray[Any], rows: Index, columns: Index, step: int, out: F
                 if (at < len(flat) and flat[at] == place) or math.isnan(image[y, x]):
                     continue
                 near[count] = image[y, x]
+                if with_dark:
+                    near[count] -= dark[y, x]
                 count += 1
-        out[i] = np.median(near[:count]) if count else np.float32(image[rows[i], columns[i]])
-
-
-@njit(nogil=True, cache=True)
-def mean_of_two(image: NDArray[Any], ay: int, ax: int, by: int, bx: int, out: Float32Array) -> None:
-    """Fill `out` (H // 2, W // 2) with the mean of two pixels of each 2x2 cell."""
-    height, width = out.shape
-    half = np.float32(0.5)
-    for y in range(height):
-        first, second, target = image[2 * y + ay], image[2 * y + by], out[y]
-        for x in range(width):
-            target[x] = half * (np.float32(first[2 * x + ax]) + np.float32(second[2 * x + bx]))
-
-
-@njit(nogil=True, cache=True)
-def mean_of_four(image: NDArray[Any], out: Float32Array) -> None:
-    """Fill `out` (H // 2, W // 2) with the mean of each 2x2 block."""
-    height, width = out.shape
-    quarter = np.float32(0.25)
-    for y in range(height):
-        upper, lower, target = image[2 * y], image[2 * y + 1], out[y]
-        for x in range(width):
-            top = np.float32(upper[2 * x]) + np.float32(upper[2 * x + 1])
-            bottom = np.float32(lower[2 * x]) + np.float32(lower[2 * x + 1])
-            target[x] = quarter * (top + bottom)
-
-
-@njit(nogil=True, cache=True)
-def block_mean(image: Float32Array, size: int, out: Float32Array) -> None:
-    """Fill `out` (H // size, W // size) with the mean of each block of `image`."""
-    height, width = out.shape
-    norm = np.float32(1.0 / (size * size))
-    for y in range(height):
-        target = out[y]
-        for x in range(width):
-            target[x] = 0
-        for dy in range(size):
-            row = image[y * size + dy]
-            for x in range(width):
-                total = np.float32(0)
-                for dx in range(size):
-                    total += row[x * size + dx]
-                target[x] += total
-        for x in range(width):
-            target[x] *= norm
-
-
-@njit(nogil=True, cache=True)
-def subtract_smooth(image: Float32Array, coarse: Float32Array, factor: int) -> None:
-    """Take a smooth surface off `image` in place; `coarse` samples it at the centres of `factor`-sized blocks.
-
-    Bilinear between the samples, constant beyond the outer ones.
-    """
-    height, width = image.shape
-    rows, columns = coarse.shape
-    left = np.empty(width, np.int32)
-    share = np.empty(width, np.float32)
-    for x in range(width):
-        at = min(max((x + 0.5) / factor - 0.5, 0.0), columns - 1.0)
-        left[x] = min(int(at), max(columns - 2, 0))
-        share[x] = at - left[x]
-    line = np.empty(columns, np.float32)
-    right = 1 if columns > 1 else 0
-    for y in range(height):
-        at = min(max((y + 0.5) / factor - 0.5, 0.0), rows - 1.0)
-        top = min(int(at), max(rows - 2, 0))
-        fraction = np.float32(at - top)
-        upper, lower = coarse[top], coarse[min(top + 1, rows - 1)]
-        for x in range(columns):
-            line[x] = upper[x] + fraction * (lower[x] - upper[x])
-        target = image[y]
-        for x in range(width):
-            a = line[left[x]]
-            target[x] -= a + share[x] * (line[left[x] + right] - a)
+        if count == 0:
+            out[i] = image[rows[i], columns[i]]
+            continue
+        out[i] = np.median(near[:count])
+        if with_dark:
+            out[i] += dark[rows[i], columns[i]]
 
 
 @njit(nogil=True, cache=True)
@@ -227,6 +169,7 @@ def highest_near(
 @njit(nogil=True, cache=True)
 def aperture_flux(
     image: NDArray[Any],
+    dark: Float32Array,
     parity: int,
     xs: NDArray[np.float64],
     ys: NDArray[np.float64],
@@ -261,9 +204,9 @@ def aperture_flux(
                 if parity >= 0 and (x + y) % 2 != parity:
                     continue
                 r2 = (x - cx) ** 2 + (y - cy) ** 2
-                if inner * inner <= r2 <= outer * outer and math.isfinite(image[y, x]):
-                    ring[count] = image[y, x]
-                    count += 1
+                if inner * inner <= r2 <= outer * outer:
+                    ring[count] = _level(image, dark, y, x)
+                    count += math.isfinite(ring[count])
         if count < 12:
             continue
         # Neighbouring stars only add light: what lies over 3 sigma from the median goes, twice. Then the mean, not
@@ -286,7 +229,7 @@ def aperture_flux(
                 distance = math.sqrt((x - cx) ** 2 + (y - cy) ** 2)
                 if distance > radius + 0.75:
                     continue
-                value = np.float64(image[y, x]) - sky
+                value = _level(image, dark, y, x) - sky
                 total += value * _share(distance, x - cx, y - cy, radius)
                 if distance < core + 0.75:
                     center += value * _share(distance, x - cx, y - cy, core)
@@ -296,6 +239,7 @@ def aperture_flux(
 @njit(nogil=True, cache=True)
 def half_flux_radii(
     image: NDArray[Any],
+    dark: Float32Array,
     parity: int,
     xs: NDArray[np.float64],
     ys: NDArray[np.float64],
@@ -328,20 +272,22 @@ def half_flux_radii(
             for x in range(x0, x1 + 1):
                 if parity < 0 or (x + y) % 2 == parity:
                     r2 = (x - cx) ** 2 + (y - cy) ** 2
-                    if reach * reach < r2 <= outer * outer and not math.isnan(image[y, x]):
-                        ring[count] = image[y, x]
-                        count += 1
+                    if reach * reach < r2 <= outer * outer:
+                        ring[count] = _level(image, dark, y, x)
+                        count += not math.isnan(ring[count])
         if count < 8:
             continue
         sky = np.float64(np.median(ring[:count]))
         growth[:] = 0.0
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                if (parity >= 0 and (x + y) % 2 != parity) or math.isnan(image[y, x]):
+                if parity >= 0 and (x + y) % 2 != parity:
                     continue
                 if (x - cx) ** 2 + (y - cy) ** 2 > (reach + 1) ** 2:
                     continue
-                value = np.float64(image[y, x]) - sky
+                value = _level(image, dark, y, x) - sky
+                if math.isnan(value):
+                    continue
                 for j in range(grid):
                     for k in range(grid):
                         dx = x - cx + (k + 0.5) / grid - 0.5
@@ -364,6 +310,15 @@ def half_flux_radii(
             rim = growth[low:high].sum() / (high * high - low * low)
             if rim > 0:
                 peaked[i] = growth[:inner].sum() / (inner * inner) / rim
+
+
+@njit(nogil=True, cache=True)
+def _level(image: NDArray[Any], dark: Float32Array, y: int, x: int) -> float:
+    """One pixel without its dark."""
+    value = np.float64(image[y, x])
+    if dark.shape[0] > 0:
+        value -= dark[y, x]
+    return value
 
 
 @njit(nogil=True, cache=True)

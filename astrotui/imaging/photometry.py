@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.imaging.types import Float64Array
+from astrotui.imaging.hotpixels import NO_DARK
+from astrotui.imaging.types import Float32Array, Float64Array
 
 APERTURE_FWHM = 1.5  # radius of the aperture: wide enough that seeing cancels in ratios
 CORE_FWHM = 0.65
@@ -30,7 +31,13 @@ class Apertures:
 
 
 def measure_apertures(
-    image: NDArray[Any], x: Float64Array, y: Float64Array, fwhm_px: float, parity: int = -1
+    image: NDArray[Any],
+    x: Float64Array,
+    y: Float64Array,
+    fwhm_px: float,
+    parity: int = -1,
+    *,
+    dark: Float32Array = NO_DARK,
 ) -> Apertures:
     """Aperture fluxes at places (n,) of an image (H, W), sky from a ring around each.
 
@@ -41,6 +48,7 @@ def measure_apertures(
     ----------
     fwhm_px : before pixels integrate the light
     parity : (x + y) % 2 of the pixels to use, the greens of a mosaic, each of which counts twice; -1 for all
+    dark : float32 (H, W) to subtract first, or shape (0, 0)
     """
     from astrotui.imaging.measure_kernels import aperture_flux
 
@@ -49,7 +57,7 @@ def measure_apertures(
     inner = radius + max(1.5, 0.5 * fwhm_px)
     outer = float(np.sqrt((inner + 1.0) ** 2 + (300 if parity >= 0 else 200) / np.pi))
     flux, core = np.empty(len(x)), np.empty(len(x))
-    aperture_flux(image, parity, x, y, radius, inner, outer, max(CORE_FWHM * apparent, 1.2), flux, core)
+    aperture_flux(image, dark, parity, x, y, radius, inner, outer, max(CORE_FWHM * apparent, 1.2), flux, core)
     return Apertures(flux, core, radius)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
-from astrotui.imaging.hotpixels import HotPixels, fill_hot, find_hot, native, pixel_noise
+from astrotui.imaging.hotpixels import NO_DARK, HotPixels, fill_hot, find_hot, native, pixel_noise
 from astrotui.imaging.photometry import PIXEL_FWHM2, measure_apertures
 from astrotui.imaging.stars import (
     Plane,
@@ -23,7 +23,7 @@ from astrotui.imaging.streaks import find_streaks
 from astrotui.imaging.types import Float32Array, Float64Array, Mask, StarList
 from astrotui.text import plural
 
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 LISTED = 400  # stars in the list
 CONSIDERED = 500  # detections that are looked at closely for it
 ENOUGH_UNSATURATED = 30  # with so many, saturated stars are left out of the list
@@ -79,6 +79,7 @@ def measure_frame(
     cfa_phase: str | None,
     full_scale_adu: float | None,
     dark: Float32Array | None = None,
+    overwrite: bool = False,
 ) -> FrameMeasurement:
     """Measure one light frame; never raises for what the pixels hold.
 
@@ -89,6 +90,7 @@ def measure_frame(
     full_scale_adu : level at which the camera saturates; when None it is the limit of uint16, or a level that many
         pixels share exactly
     dark : master dark (H, W) to subtract first
+    overwrite : `raw` may be changed (its hot pixels are filled), which spares a copy
 
     Raises
     ------
@@ -113,15 +115,11 @@ def measure_frame(
     level = float(np.nanmedian(image[origin[0] :: 16, origin[1] :: 16]))
     if not np.isfinite(level):
         return _hopeless("hardly any valid pixels")
-    pedestal = 0.0
-    if dark is not None:
-        pedestal = float(np.median(dark[::8, ::8]))
-        image = image - native(dark).astype(np.float32, copy=False)
-    noise = pixel_noise(image, origin, 4 if interpolated else 2)
+    below = NO_DARK if dark is None else np.ascontiguousarray(dark, np.float32)
+    noise = pixel_noise(image, origin, 4 if interpolated else 2, dark=below)
     hot = find_hot(image, mosaic, noise_adu=noise)
-    clean = fill_hot(image, hot, mosaic)
-    data, layout, step = make_plane(clean, mosaic)
-    saturated = float(np.count_nonzero(data >= saturation - pedestal)) / data.size
+    image = fill_hot(image, hot, mosaic, dark=below, overwrite=overwrite and not interpolated)
+    data, layout, step, saturated = make_plane(image, mosaic, dark=below, full=saturation)
     if saturated > 0.3:
         return _hopeless(f"saturated: {saturated:.0%} of it", background=level, saturated=saturated)
     if not noise > 0:
@@ -130,22 +128,21 @@ def measure_frame(
     plane_noise = noise / {"full": 1.0, "greens": np.sqrt(2.0), "binned": 2.0}[layout]
     if interpolated:
         plane_noise = pixel_noise(data, lag=4)
-    plane = subtract_sky(data, plane_noise, layout, step)
-    frame = _Frame(image, clean, plane, mosaic, -1 if mosaic is None else sum(origin) % 2, hot)
-    return _judge(frame, saturation - pedestal, level, noise, saturated)
+    plane = subtract_sky(data, plane_noise, layout, step, valid=image.dtype == np.uint16 and dark is None)
+    frame = _Frame(image, below, plane, -1 if mosaic is None else sum(origin) % 2, hot)
+    return _judge(frame, saturation, level, noise, saturated)
 
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """A frame on its way: as recorded (dark subtracted), with hot pixels filled, and the plane that is searched.
+    """A frame on its way: its pixels with hot ones filled, the dark to take off, and the plane that is searched.
 
     `parity` is (row + column) % 2 of a mosaic's greens, -1 for mono.
     """
 
     image: NDArray[Any]
-    clean: NDArray[Any]
+    dark: Float32Array
     plane: Plane
-    mosaic: str | None
     parity: int
     hot: HotPixels
 
@@ -172,7 +169,7 @@ def warm_up() -> None:
 def _judge(
     frame: _Frame, saturation: float, level: float, noise: float, saturated: float
 ) -> FrameMeasurement:
-    image, plane, parity = frame.image, frame.plane, frame.parity
+    image, plane, parity, dark = frame.image, frame.plane, frame.parity, frame.dark
     found = detect(plane)
     inside = plane.sky[1:-1, 1:-1] if min(plane.sky.shape) > 4 else plane.sky
     lowest, highest = np.percentile(inside, (2, 98))
@@ -190,18 +187,18 @@ def _judge(
         )
     close = found[:CONSIDERED]
     x, y = (plane.to_sensor(close[name].astype(np.float64)) for name in ("x", "y"))
-    # sep's second moments are cut at the threshold: a first guess, a little small.
+    # sep's second moments are of the filtered light, but cut at the threshold: a first guess.
     guess = plane.step * 2.6 * float(np.median(np.sqrt(close["a"] * close["b"])[:60]))
     full = saturated_stars(image, x, y, guess, saturation)
     places = frame.hot_places
-    shape = measure_shape(image, plane, parity, x[~full], y[~full], guess, places)
+    shape = measure_shape(image, plane, parity, x[~full], y[~full], guess, places, dark=dark)
     fwhm = guess if shape is None else shape.fwhm
     if shape is not None:
-        x, y = refine_places(image, plane, parity, x, y, shape, saturation, places)
+        x, y = refine_places(image, plane, parity, x, y, shape, saturation, places, dark=dark)
     # Apertures and radii cannot leave pixels out as fits do: they see the filled ones.
-    listed, good = _list_stars(frame.clean, parity, x, y, full, fwhm, noise)
+    listed, good = _list_stars(frame, x, y, full, fwhm, noise)
     sharp = good & ~full
-    hfr, contrast = _half_flux_radius(frame.clean, parity, x[sharp], y[sharp], fwhm)
+    hfr, contrast = _half_flux_radius(frame, x[sharp], y[sharp], fwhm)
     streak = bool(find_streaks(plane.pixels, plane.noise))
     return FrameMeasurement(
         _problem(shape, len(listed), hfr, contrast),
@@ -218,8 +215,7 @@ def _judge(
 
 
 def _list_stars(
-    image: NDArray[Any],
-    parity: int,
+    frame: _Frame,
     x: Float64Array,
     y: Float64Array,
     saturated: Mask,
@@ -227,8 +223,8 @@ def _list_stars(
     noise: float,
 ) -> tuple[StarList, Mask]:
     """The star list, and which of the sources at sensor places (n,) are stars."""
-    light = measure_apertures(image, x, y, fwhm, parity)
-    pixels = np.pi * light.radius**2 * (2.0 if parity >= 0 else 1.0)
+    light = measure_apertures(frame.image, x, y, fwhm, frame.parity, dark=frame.dark)
+    pixels = np.pi * light.radius**2 * (2.0 if frame.parity >= 0 else 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = light.flux / (noise * np.sqrt(pixels))
         concentration = light.core / light.flux
@@ -250,7 +246,7 @@ def _list_stars(
 
 
 def _half_flux_radius(
-    image: NDArray[Any], parity: int, x: Float64Array, y: Float64Array, fwhm: float
+    frame: _Frame, x: Float64Array, y: Float64Array, fwhm: float
 ) -> tuple[float | None, float]:
     """The median half-flux radius of stars at places (n,) of the frame, without what the pixels add, and how much
     brighter their centres are than their surroundings at that radius."""
@@ -259,7 +255,8 @@ def _half_flux_radius(
     count = int(np.clip(60 * (6 / max(fwhm, 1.0)) ** 2, 15, 60))
     radius, peaked = np.empty(len(x[:count])), np.empty(len(x[:count]))
     grid = 5 if fwhm < 5 else 3
-    half_flux_radii(image, parity, x[:count], y[:count], max(3.0 * fwhm, 4.0), grid, radius, peaked)
+    reach = max(3.0 * fwhm, 4.0)
+    half_flux_radii(frame.image, frame.dark, frame.parity, x[:count], y[:count], reach, grid, radius, peaked)
     if not np.isfinite(radius).any():
         return None, np.inf
     contrast = float(np.nanmedian(peaked)) if np.isfinite(peaked).any() else np.inf
@@ -276,7 +273,7 @@ def _problem(shape: Shape | None, listed: int, hfr: float | None, contrast: floa
         return "only hot pixels"
     # Where a fit settled on a piece of a ring, the light reaches much further than it says.
     astray = shape.fwhm > LARGEST_FWHM or (hfr is not None and hfr > 0.95 * shape.fwhm)
-    hollow = shape.fwhm > RING_FWHM and contrast < LEAST_CONTRAST
+    hollow = shape.fwhm > RING_FWHM and contrast < LEAST_CONTRAST and (hfr or 0.0) < 1.5 * shape.fwhm
     if shape.fitted >= 6 and shape.alike < LEAST_ALIKE and not hollow:
         return "nothing in it looks like a star"
     if astray or hollow:

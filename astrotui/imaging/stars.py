@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
+from astrotui.imaging.hotpixels import NO_DARK
 from astrotui.imaging.photometry import PIXEL_FWHM2
 from astrotui.imaging.types import Float32Array, Float64Array, Mask
 
@@ -14,6 +15,8 @@ BIN_ABOVE_PIXELS = (
     6_000_000  # mono frames larger than this are searched binned 2x2; shapes are fitted unbinned
 )
 DETECT_SIGMA = 5.0  # of the matched filter's output
+FILTER_SIDE = 0.25  # of the matched filter (1/4, 1/2, 1/4), a star of sigma 0.85 px
+DEBLEND_LEVELS = 4
 MESH = 64  # pixels of the plane
 FWHM2_OF_SIGMA2 = 8 * np.log(2.0)
 GREENS_FWHM2 = FWHM2_OF_SIGMA2 / 4  # what averaging the two greens of a cell adds, per axis
@@ -31,7 +34,7 @@ class Plane:
     Attributes
     ----------
     pixels : float32 (h, w), sky subtracted; invalid pixels are 0
-    invalid : bool (h, w), or None when all are valid
+    filtered : float32 (h, w), the same through a matched filter of a small star
     layout : how it was made from the frame
     step : full-sensor pixels per pixel; (x, y) of the plane lies at step (x, y) + (step - 1) / 2
     noise : standard deviation of its pixels, ADU
@@ -39,7 +42,7 @@ class Plane:
     """
 
     pixels: Float32Array
-    invalid: Mask | None
+    filtered: Float32Array
     layout: Layout
     step: int
     noise: float
@@ -96,79 +99,78 @@ class Shape:
         return float(np.sqrt(max(0.0, 1 - (short / long) ** 2)))
 
 
-def make_plane(image: NDArray[Any], cfa: str | None) -> tuple[Float32Array, Layout, int]:
-    """The plane of a native image (H, W) to search, hot pixels filled before, with its layout and step."""
-    from astrotui.imaging.measure_kernels import mean_of_four, mean_of_two
+def make_plane(
+    image: NDArray[Any], cfa: str | None, *, dark: Float32Array = NO_DARK, full: float = np.inf
+) -> tuple[Float32Array, Layout, int, float]:
+    """The plane of a native image (H, W) to search, hot pixels filled before, with its layout and step.
+
+    The last is the share of its pixels that reach the level `full` before the `dark` is taken off.
+    """
+    from astrotui.imaging.plane_kernels import mean_of_four, mean_of_two, whole
 
     height, width = image.shape
     if not cfa and image.size <= BIN_ABOVE_PIXELS:
-        return image.astype(np.float32), "full", 1
-    half = np.empty((height // 2, width // 2), np.float32)
+        plane = np.empty(image.shape, np.float32)
+        return plane, "full", 1, whole(image, dark, full, plane) / plane.size
+    plane = np.empty((height // 2, width // 2), np.float32)
     if cfa:
-        (ay, ax), (by, bx) = plane_offsets(cfa)["G"]
-        mean_of_two(image, ay, ax, by, bx, half)
-        return half, "greens", 2
-    mean_of_four(image, half)
-    return half, "binned", 2
+        one, two = plane_offsets(cfa)["G"]
+        return plane, "greens", 2, mean_of_two(image, dark, *one, *two, full, plane) / plane.size
+    return plane, "binned", 2, mean_of_four(image, dark, full, plane) / plane.size
 
 
-def subtract_sky(plane: Float32Array, noise: float, layout: Layout, step: int) -> Plane:
+def subtract_sky(
+    plane: Float32Array, noise: float, layout: Layout, step: int, *, valid: bool = False
+) -> Plane:
     """The plane without its sky; `plane` itself is changed.
 
-    sep's mesh background is made on a 2x2-binned copy where the plane is large: the sky is smooth, and that
-    takes a fourth of the time.
+    sep's mesh background is made from a sixteenth of a large plane: the sky is smooth.
+
+    Parameters
+    ----------
+    valid : no pixel is NaN or infinite, which is not looked at then
     """
     import sep
 
-    from astrotui.imaging.measure_kernels import block_mean, subtract_smooth
+    from astrotui.imaging.plane_kernels import sample_pairs, subtract_and_filter
 
-    finite = np.isfinite(plane)
-    invalid: Mask | None = None
-    if not finite.all():
-        invalid = np.logical_not(finite)
-        plane[invalid] = 0
-    factor = 2 if plane.size > 500_000 else 1
-    small, mask = plane, invalid
-    if factor == 2:
-        small = np.empty((plane.shape[0] // 2, plane.shape[1] // 2), np.float32)
-        block_mean(plane, 2, small)
-        if invalid is not None:
-            grid = invalid[: 2 * small.shape[0], : 2 * small.shape[1]]
-            mask = np.asarray(grid.reshape(small.shape[0], 2, small.shape[1], 2).any(axis=(1, 3)))
+    factor = 4 if plane.size > 500_000 else 1
+    small = plane
+    if factor > 1:
+        small = np.empty((plane.shape[0] // factor, plane.shape[1] // factor), np.float32)
+        sample_pairs(plane, factor, small)
+    mask = None
+    if not valid and not np.isfinite(small).all():
+        mask = ~np.isfinite(small)
+        small = np.where(mask, np.float32(0), small)
     mesh = max(8, min(MESH // factor, min(small.shape) // 3))
     back = sep.Background(small, mask=mask, bw=mesh, bh=mesh).back(dtype=np.float32)
     sky = np.ascontiguousarray(back[:: max(1, mesh // 4), :: max(1, mesh // 4)])
-    subtract_smooth(plane, back, factor)
-    if invalid is not None:
-        plane[invalid] = 0
-    return Plane(plane, invalid, layout, step, noise, sky)
+    filtered = np.empty_like(plane)
+    subtract_and_filter(plane, back, factor, FILTER_SIDE, filtered)
+    return Plane(plane, filtered, layout, step, noise, sky)
 
 
 def detect(plane: Plane) -> NDArray[Any]:
     """Sources on the plane, brightest first, as sep's structured array in the plane's pixels.
 
-    The threshold applies to the output of a small matched filter, so that faint stars of few pixels count. Where
-    the field overflows sep's buffers (the Moon, daylight, the densest Milky Way) the threshold is raised.
+    The threshold applies to the matched filter's output, so that faint stars of few pixels count; moments and
+    fluxes are those of the filtered plane. Where the field overflows sep's buffers (the Moon, daylight, the densest
+    Milky Way) the threshold is raised.
     """
     import sep
 
-    axis = np.arange(-1, 2)
-    kernel = np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * 0.85**2)).astype(np.float32)
-    kernel /= kernel.sum()
-    gain = float(np.sqrt(np.sum(kernel**2)))
+    gain = (1 - 2 * FILTER_SIDE) ** 2 + 2 * FILTER_SIDE**2
     sep.set_extract_pixstack(700_000)
     threshold = DETECT_SIGMA
     for _ in range(8):
         try:
             found = sep.extract(
-                plane.pixels,
-                threshold * gain,
-                err=plane.noise,
-                mask=plane.invalid,
+                plane.filtered,
+                threshold * gain * plane.noise,
                 minarea=3,
-                filter_kernel=kernel,
-                filter_type="conv",
-                deblend_nthresh=8,
+                filter_kernel=None,
+                deblend_nthresh=DEBLEND_LEVELS,
                 deblend_cont=0.01,
                 clean=False,
             )
@@ -208,6 +210,8 @@ def measure_shape(
     guess_fwhm: float,
     hot: NDArray[np.int64],
     limit: int = 60,
+    *,
+    dark: Float32Array = NO_DARK,
 ) -> Shape | None:
     """The common shape of unsaturated stars at places (n,) in full-sensor pixels, brightest first.
 
@@ -215,7 +219,7 @@ def measure_shape(
     wings to the brightest, then with their median to `limit` stars. The median of the shapes as tensors is
     taken, not that of eccentricities: noise makes every round star a little elongated, each in its own direction.
     """
-    from astrotui.imaging.measure_fits import PARAMETERS, fit_stars
+    from astrotui.imaging.measure_fits import NO_TABLE, PARAMETERS, fit_stars, profile_table
 
     coarse = guess_fwhm > COARSE_FWHM and plane.step > 1
     source, unit = (plane.pixels, plane.step) if coarse else (image, 1)
@@ -231,11 +235,13 @@ def measure_shape(
         residual = np.empty(len(fits))
         fit_stars(
             source,
+            NO_DARK if coarse else dark,
             -1 if coarse else parity,
             at_x[: len(fits)],
             at_y[: len(fits)],
             start,
             free,
+            NO_TABLE if len(free) == PARAMETERS else profile_table(start[7]),
             radius,
             np.inf,
             np.empty(0, np.int64) if coarse else hot,
@@ -272,6 +278,8 @@ def refine_places(
     shape: Shape,
     saturation: float,
     hot: NDArray[np.int64],
+    *,
+    dark: Float32Array = NO_DARK,
 ) -> tuple[Float64Array, Float64Array]:
     """Places of stars (n,) in full-sensor pixels, by fitting the frame's own star profile to the recorded pixels.
 
@@ -281,7 +289,7 @@ def refine_places(
     """
     import sep
 
-    from astrotui.imaging.measure_fits import PARAMETERS, fit_stars
+    from astrotui.imaging.measure_fits import PARAMETERS, fit_stars, profile_table
 
     apparent = plane.apparent_fwhm(shape.fwhm)
     plane_x, plane_y = plane.from_sensor(x), plane.from_sensor(y)
@@ -297,11 +305,13 @@ def refine_places(
     fits, residual = np.empty((len(x), PARAMETERS)), np.empty(len(x))
     fit_stars(
         image,
+        dark,
         parity,
         x,
         y,
         start,
         np.arange(4, dtype=np.int64),
+        profile_table(shape.b),
         max(1.3 * shape.fwhm, 3.0),
         saturation,
         hot,

@@ -38,7 +38,7 @@ def find_streaks(plane: Float32Array, noise: float, *, limit: int = 4) -> list[S
     The copy is made of block means, so that a trail's light adds up while the noise falls, and single stars become
     single pixels. A trail must be filled over at least `SHORTEST` pixels of the copy and be thin.
     """
-    from astrotui.imaging.measure_kernels import block_mean
+    from astrotui.imaging.plane_kernels import block_mean
     from astrotui.imaging.streak_kernels import drop_compact, hough
 
     factor = max(1, round(plane.shape[1] / MAP_WIDTH))
