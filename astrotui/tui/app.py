@@ -108,6 +108,11 @@ class AstroApp(AheadApp):
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
 
+    def on_load(self) -> None:
+        # From Python 3.12 on Textual lets tasks begin eagerly: an input line would be mounted before the screen that it
+        # is on has its place in the mode, and ask for it in vain.
+        asyncio.get_running_loop().set_task_factory(None)
+
     def on_mount(self) -> None:
         if not self.is_headless:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
