@@ -263,15 +263,22 @@ class DarkScale:
     factor : None when it cannot be told or should not be used
     pixels : warm pixels that it rests on
     reason : for people
+    refused : no factor at all suits this dark, not even the ratio of exposures
     """
 
     factor: float | None
     pixels: int
     reason: str
+    refused: bool = False
 
 
 def fit_dark_scale(
-    light: Float32Array, dark: Float32Array, *, noise_adu: float, full_scale_adu: float | None = None
+    light: Float32Array,
+    dark: Float32Array,
+    *,
+    noise_adu: float,
+    full_scale_adu: float | None = None,
+    cfa: str | None = None,
 ) -> DarkScale:
     """Fit the factor for a dark's signal to a light's warm pixels.
 
@@ -284,26 +291,44 @@ def fit_dark_scale(
     light, dark : float32 (H, W), bias subtracted from both
     noise_adu : of one pixel of the light
     full_scale_adu : level of saturation
+    cfa : pattern of a mosaic, whose four kinds of pixels have levels of their own; None for mono
     """
+    step = 2 if cfa else 1
+    parts = [
+        _warm_pixels(light[y::step, x::step], dark[y::step, x::step], noise_adu, full_scale_adu)
+        for y in range(step)
+        for x in range(step)
+    ]
+    excess, warm = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    sigma = float(np.median([part[2] for part in parts]))
+    count = len(warm)
+    if _has_glow(dark, sigma):
+        reason = "the dark has amplifier glow, which does not scale with time: it is not scaled"
+        return DarkScale(None, count, reason, refused=True)
+    if count < 50:
+        return DarkScale(None, count, f"only {count} warm pixels: no factor for the dark can be fitted")
+    factor = float(np.median(excess / warm))
+    if not 0.3 <= factor <= 2:
+        return DarkScale(None, count, f"a fitted factor of {factor:.3g} for the dark is outside 0.3 to 2")
+    before = _correlation(excess - warm, warm)
+    after = _correlation(excess - np.float32(factor) * warm, warm)
+    if abs(after) > abs(before) + 0.02:
+        reason = "scaling the dark leaves more of its warm pixels: it is not scaled"
+        return DarkScale(None, count, reason, refused=True)
+    return DarkScale(factor, count, f"dark scaled by {factor:.3g}, fitted to {count:,} warm pixels")
+
+
+def _warm_pixels(
+    light: Float32Array, dark: Float32Array, noise_adu: float, full_scale_adu: float | None
+) -> tuple[Float32Array, Float32Array, float]:
+    """Excess of the warm pixels in light and dark over their surroundings, and the dark's noise."""
     height = len(dark)
     excess, warm = light - _smooth(light)(0, height), dark - _smooth(dark)(0, height)
     sigma = max(1.4826 * _finite_median(np.abs(warm)), 1e-6)
     full = np.inf if full_scale_adu is None else 0.8 * full_scale_adu
     chosen = (warm > 20 * sigma) & (warm < 200 * sigma) & (dark < full) & (light < full)
     chosen &= np.isfinite(excess) & (warm > noise_adu)
-    count = int(np.count_nonzero(chosen))
-    if count < 50:
-        return DarkScale(None, count, f"only {count} warm pixels: the dark is not scaled")
-    if _has_glow(dark, sigma):
-        return DarkScale(None, count, "the dark has amplifier glow, which does not scale with time")
-    factor = float(np.median(excess[chosen] / warm[chosen]))
-    if not 0.3 <= factor <= 2:
-        return DarkScale(None, count, f"a factor of {factor:.3g} is outside 0.3 to 2: the dark is not scaled")
-    before = _correlation(excess[chosen] - warm[chosen], warm[chosen])
-    after = _correlation(excess[chosen] - factor * warm[chosen], warm[chosen])
-    if abs(after) > abs(before) + 0.02:
-        return DarkScale(None, count, "scaling the dark leaves more of its warm pixels: it is not scaled")
-    return DarkScale(factor, count, f"dark scaled by {factor:.3g}, fitted to {count:,} warm pixels")
+    return excess[chosen], warm[chosen], sigma
 
 
 def _has_glow(dark: Float32Array, sigma: float) -> bool:

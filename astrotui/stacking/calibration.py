@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.calibrate import Defects, defect_map, flat_inverse
 from astrotui.imaging.types import Float32Array
+from astrotui.stacking.dark_scaling import choose_scale
 from astrotui.stacking.masters import ensure_master, load_master
-from astrotui.stacking.plan import Calibration
+from astrotui.stacking.plan import Calibration, PlanFrame
 
 Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
@@ -33,6 +34,7 @@ class LoadedCalibration:
     defects : of one plane; None when nothing is to be filled
     pedestal_free : the bias is gone, so that the sky's level is light
     names : file of each master by kind
+    notes, warnings : what was decided on loading, for people
     """
 
     width: int
@@ -42,6 +44,8 @@ class LoadedCalibration:
     defects: Defects | None = None
     pedestal_free: bool = False
     names: dict[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     _zeros: Float32Array | None = None
     _ones: Float32Array | None = None
     _samples: dict[int, tuple[Any, ...]] = field(default_factory=dict)
@@ -101,6 +105,8 @@ def load_calibrations(
     planes: int,
     cfa: str | None,
     cosmetic: bool,
+    lights: Sequence[Sequence[PlanFrame]] = (),
+    full_scale_adu: float | None = None,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> list[LoadedCalibration]:
@@ -111,6 +117,8 @@ def load_calibrations(
     folder : cache of masters
     width, height, planes, cfa : of the raw frames
     cosmetic : find defects in darks and flats
+    lights : of each group, to fit the scale of its dark to
+    full_scale_adu : level of saturation of the lights
 
     Raises
     ------
@@ -120,10 +128,10 @@ def load_calibrations(
         An input of a master cannot be used.
     """
     cosmetic = cosmetic and planes == 1
-    loader = _Loader(
-        folder, (width, height, planes), cfa if planes == 1 else None, cosmetic, workers, progress
-    )
-    return [loader.load(calibration) for calibration in calibrations]
+    size = (width, height, planes)
+    loader = _Loader(folder, size, cfa if planes == 1 else None, cosmetic, full_scale_adu, workers, progress)
+    groups = lights or [()] * len(calibrations)
+    return [loader.load(calibration, group) for calibration, group in zip(calibrations, groups, strict=True)]
 
 
 class _Loader:
@@ -135,6 +143,7 @@ class _Loader:
         size: tuple[int, int, int],
         cfa: str | None,
         cosmetic: bool,
+        full_scale_adu: float | None,
         workers: int,
         progress: Progress | None,
     ) -> None:
@@ -142,11 +151,12 @@ class _Loader:
         self._size = size
         self._cfa = cfa
         self._cosmetic = cosmetic
+        self._full_scale_adu = full_scale_adu
         self._workers = workers or len(os.sched_getaffinity(0))
         self._progress = progress
         self._held: dict[tuple[object, ...], Any] = {}
 
-    def load(self, calibration: Calibration) -> LoadedCalibration:
+    def load(self, calibration: Calibration, lights: Sequence[PlanFrame]) -> LoadedCalibration:
         """The masters of one group."""
         dark, bias, flat = calibration.dark, calibration.bias, calibration.flat
         scale = None if dark is None else calibration.dark_scale
@@ -167,6 +177,13 @@ class _Loader:
                 path = loaded.names[kind]
                 images[kind] = _as_planes(load_master(path), path, *self._size)
             return images[kind]
+
+        if scale is not None and self._size[2] == 1:
+            chosen = choose_scale(
+                scale, lights, image("dark")[0], image("bias")[0], self._cfa, self._full_scale_adu
+            )
+            scale = chosen.factor
+            loaded.notes, loaded.warnings = (chosen.note,), (chosen.note,) if chosen.doubtful else ()
 
         def below() -> Float32Array:
             if scale is None:

@@ -165,6 +165,11 @@ class _Run:
             planes=plan.planes,
             cfa=plan.cfa,
             cosmetic=plan.recipe.cosmetic == "auto",
+            lights=[
+                [frame for frame in plan.frames if frame.calibration == number]
+                for number in range(len(plan.calibrations))
+            ],
+            full_scale_adu=plan.full_scale_adu,
             workers=self.threads,
             progress=self.tell,
         )
@@ -222,6 +227,7 @@ class _Run:
             masters=tuple(
                 (kind, path.name) for loaded in calibrations for kind, path in loaded.names.items()
             ),
+            notes=tuple(dict.fromkeys(note for loaded in calibrations for note in loaded.notes)),
         )
         shape = (area.height, area.width)
         start = time.perf_counter()
@@ -350,7 +356,12 @@ class _Run:
             coverage_min=measured.least,
             coverage_max=measured.most,
             stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
-            warnings=(*plan.warnings, *(w for w in found.warnings if w not in plan.warnings)),
+            warnings=tuple(
+                dict.fromkeys(
+                    (*plan.warnings, *(w for c in calibrations for w in c.warnings), *found.warnings)
+                )
+            ),
+            notes=tuple(dict.fromkeys(note for loaded in calibrations for note in loaded.notes)),
             frames=_outcomes(plan, found),
         )
 

@@ -108,6 +108,7 @@ def read_result(path: Path) -> StackResult:
         facts = dict(table["result"])
         facts["frames_skipped"] = tuple(SkippedFrame(**row) for row in facts["frames_skipped"])
         facts["warnings"] = tuple(facts["warnings"])
+        facts["notes"] = tuple(facts.get("notes", ()))
         rows = tuple(_outcome(row) for row in table["frames"])
         return StackResult(**facts, frames=rows)
     except OSError as error:

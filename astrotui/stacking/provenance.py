@@ -66,6 +66,7 @@ class ResultFacts:
     scale : result pixels per reference pixel (2 for a drizzle at scale 2, 0.5 for super-pixels)
     normalize, reject : what was applied where the recipe said `auto`; empty repeats the recipe
     masters : file name of the master by kind
+    notes : what was decided while it ran; for HISTORY
     rejected_fraction, noise_adu, fwhm_px : measured on the result
     """
 
@@ -77,6 +78,7 @@ class ResultFacts:
     normalize: str = ""
     reject: str = ""
     masters: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
     rejected_fraction: float | None = None
     noise_adu: float | None = None
     fwhm_px: float | None = None
@@ -263,6 +265,7 @@ def _recipe_cards(cards: _Cards, plan: StackPlan, facts: ResultFacts) -> None:
 def _history(plan: StackPlan, facts: ResultFacts, frames: Sequence[PlanFrame]) -> list[str]:
     lines = [f"astrotui {__version__}: {len(frames)} of {len(plan.frames) + len(plan.skipped)} frames"]
     lines.append(f"reference {PurePath(plan.frames[plan.reference].file.path).name}")
+    lines += facts.notes
     # names only: folders tell who and where somebody is
     lines += [f"input {PurePath(frame.file.path).name}" for frame in frames[:_LISTED_INPUTS]]
     if len(frames) > _LISTED_INPUTS:

@@ -46,6 +46,7 @@ class StackResult:
     fwhm_px : median FWHM of the stars in the result, in its pixels
     predicted_noise_adu : what weights and the frames' noise promise, on 4x4-binned pixels
     coverage_min, coverage_max : samples a pixel
+    notes : what was decided while it ran, such as the scale of a dark
     frames : one row for each frame of the plan, in its order; for the manifest
     """
 
@@ -70,4 +71,5 @@ class StackResult:
     coverage_max: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     frames: tuple[FrameOutcome, ...] = ()

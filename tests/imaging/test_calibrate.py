@@ -172,6 +172,24 @@ def test_a_dark_is_scaled_to_the_light(factor: float) -> None:
     assert_allclose(found.factor, factor, rtol=0.02)
 
 
+def test_the_colors_of_the_sky_do_not_mislead_the_scale() -> None:
+    rng = np.random.default_rng(5)
+    shape = (400, 400)
+    warm = np.where(rng.random(shape) < 0.02, rng.uniform(40, 120, shape), 0)
+    dark = (warm + rng.normal(0, 1, shape)).astype(np.float32)
+    sky = np.empty(shape)
+    sky[::2, ::2], sky[::2, 1::2], sky[1::2, ::2], sky[1::2, 1::2] = (
+        100,
+        400,
+        400,
+        900,
+    )  # no mean of them is right
+    light = (0.5 * warm + sky + rng.normal(0, 5, shape)).astype(np.float32)
+    found = fit_dark_scale(light, dark, noise_adu=5.0, cfa="RGGB")
+    assert found.factor is not None
+    assert_allclose(found.factor, 0.5, rtol=0.02)
+
+
 def test_a_dark_is_not_scaled_without_reason() -> None:
     rng = np.random.default_rng(4)
     plain = rng.normal(0, 1, (200, 200)).astype(np.float32)
@@ -179,7 +197,8 @@ def test_a_dark_is_not_scaled_without_reason() -> None:
     warm = np.where(rng.random((200, 200)) < 0.03, 80, 0).astype(np.float32)
     glowing = plain + warm
     glowing[:60] += 500
-    assert "glow" in fit_dark_scale(plain + warm, glowing, noise_adu=1.0).reason
+    glow = fit_dark_scale(plain + warm, glowing, noise_adu=1.0)
+    assert glow.refused and "glow" in glow.reason
     assert "outside" in fit_dark_scale(plain + 9 * warm, plain + warm, noise_adu=1.0).reason
 
 
