@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from astrotui.errors import OutputError
 from astrotui.frames import atomic
@@ -49,7 +50,7 @@ def test_bands_in_any_order_and_from_threads_are_one_image(tmp_path: Path) -> No
         writer.commit()
     assert left(tmp_path) == ["r.fits"]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", AstropyWarning)
         with fits.open(path) as hdus:
             hdus.verify("exception")
             assert [h.name for h in hdus] == ["PRIMARY", "COVERAGE", "LOW"]
