@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from astrotui.errors import FrameError
 from astrotui.frames.names import JUNK_FOLDERS, FileFormat, file_format, is_frame_name
@@ -12,6 +13,7 @@ from astrotui.frames.sources import FdSource, open_regular
 from astrotui.frames.values import clean
 from astrotui.text import plural
 
+_PLAIN_FITS = (".fits", ".fit")  # nearly all names: the others are looked at more closely
 _KINDS = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -21,22 +23,26 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file whose name may be a frame's.
 
     Attributes
     ----------
     relative : its path below the root, "/" between parts
-    path : its whole path
+    place : its whole path, as text
     size : bytes
     mtime_ns : when it was last written
     """
 
     relative: str
-    path: Path
+    place: str
     size: int
     mtime_ns: int
+
+    @property
+    def path(self) -> Path:
+        """Its whole path. Making one takes as long as looking at a file."""
+        return Path(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +118,13 @@ def _read_folder(
         relative = folder.relative.rstrip("/")
         yield _note(relative, f"folder cannot be read: {error.strerror or error}", relative)
         return
-    parent = Path(folder.path)
     for entry in entries:
         name = entry.name
         if name.startswith("."):
             continue
         try:
             is_dir = entry.is_dir()
-            if not is_dir and not is_frame_name(name):
+            if not is_dir and not (name.endswith(_PLAIN_FITS) or is_frame_name(name)):
                 if file_format(name) is FileFormat.RAW:
                     unread_raw.append(folder.relative + name)
                 continue
@@ -148,7 +153,7 @@ def _read_folder(
             kind = next((word for test, word in _KINDS if test(status.st_mode)), "no file")
             yield _note(folder.relative + name, f"{kind}, not a frame")
         elif name[-4:].lower() != ".png" or _is_16_bit(entry.path):
-            yield FoundFile(folder.relative + name, parent / name, status.st_size, status.st_mtime_ns)
+            yield FoundFile(folder.relative + name, entry.path, status.st_size, status.st_mtime_ns)
 
 
 def _by_name(entry: os.DirEntry[str]) -> str:

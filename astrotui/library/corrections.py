@@ -47,6 +47,8 @@ class Corrections:
 
     def apply(self, values: MutableMapping[str, Any], folder: str) -> None:
         """Overwrite what the file says in `values` (columns of a frame); the file's own corrections win."""
+        if not (self.by_folder or self.by_content):
+            return
         chosen = {**self.by_folder.get(folder, {}), **self.by_content.get(values.get("content_id") or "", {})}
         for field, value in chosen.items():
             values.update(_columns(field, value))

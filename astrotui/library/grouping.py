@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, update
@@ -72,6 +73,7 @@ class Member(NamedTuple):
 
 
 _READ = Member._fields
+_PICK = itemgetter(*_READ[1:])
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,13 @@ def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
 def group_new(db: DbSession, root_id: int, folder: str, frames: Sequence[dict[str, Any]]) -> GroupCounts:
     """Give the rows to be of a folder that is new to the catalogue their sessions and sets.
 
-    Sets `session_id` and `set_id` of each of `frames`, which hold columns of `Frame`: half the work of grouping
+    Sets `session_id` and `set_id` of each of `frames`, which hold all columns of `Frame` but its id: half the work of grouping
     them once they are stored.
     """
     members = [
-        Member._make([place, *(frame.get(name) for name in _READ[1:])])
+        Member._make((place, *_PICK(frame)))
         for place, frame in enumerate(frames)
-        if frame.get("width") and frame.get("height")
+        if frame["width"] and frame["height"]
     ]
     session_ids, set_ids, counts = _group(db.connection(), root_id, folder, members)
     for place, frame in enumerate(frames):

@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -32,6 +32,7 @@ __all__ = ["DEVICE_REJECTED", "IndexReport", "index_roots"]
 _SPOOL_BYTES = 4_000_000  # of the list of files to read that stay in memory
 _BATCH_FRAMES = 1000  # in one transaction: about a tenth of a second
 _FOLDER_COST = 10  # frames whose writing takes as long as grouping one more folder
+_CHUNK = 1000  # numbers of frames in one question
 _SIDECARS = ("shotsInfo.json", "shotsinfo.json")
 
 
@@ -136,14 +137,18 @@ class _RootIndexer:
             fresh: list[Fresh] = []
             for file in found:
                 row = known.get(file.relative)
-                if row is not None and row.id <= self.last_id:
-                    self.seen[row.id] = 1
-                if row is None or reread or (row.size, row.mtime_ns) != (file.size, file.mtime_ns):
+                if row is None:
+                    fresh.append(file)
+                    continue
+                frame_id, size, mtime_ns, missing = row
+                if frame_id <= self.last_id:
+                    self.seen[frame_id] = 1
+                if reread or size != file.size or mtime_ns != file.mtime_ns:
                     fresh.append(file)
                 else:
                     self.report.unchanged += 1
-                    if row.missing:
-                        self.returned.append(row.id)
+                    if missing:
+                        self.returned.append(frame_id)
             if fresh:
                 keep(fresh)
                 self.fresh += len(fresh)
@@ -154,7 +159,8 @@ class _RootIndexer:
                 self.seen_files += 1
                 if self.seen_files % 2000 == 0:
                     self.progress("looking for frames", self.seen_files, 0)
-                yield Fresh(prefix + found.relative, found.size, found.mtime_ns)
+                relative, _, size, mtime_ns = found
+                yield Fresh(prefix + relative, size, mtime_ns)
             else:
                 self._note(found, prefix)
 
@@ -164,16 +170,16 @@ class _RootIndexer:
         if found.unseen is not None:
             self.unseen.append((prefix + found.unseen).rstrip("/"))
 
-    def _known(self, folder: str) -> dict[str, Any]:
+    def _known(self, folder: str) -> dict[str, tuple[int, int, int, bool]]:
+        """Id, size, time and absence by path of the frames that the catalogue has in a folder."""
         if not self.last_id:
             return {}
+        columns = select(Frame.path, Frame.id, Frame.size, Frame.mtime_ns, Frame.missing)
         with self.catalog.read() as db:
             rows = db.connection().execute(
-                select(Frame.id, Frame.path, Frame.size, Frame.mtime_ns, Frame.missing).where(
-                    Frame.root_id == self.place.root_id, *directly_in(folder)
-                )
+                columns.where(Frame.root_id == self.place.root_id, *directly_in(folder))
             )
-            return {row.path: row for row in rows.all()}
+            return {path: (i, size, mtime, missing) for path, i, size, mtime, missing in rows.all()}
 
     def _new_sidecar(self, folder: str) -> bool:
         """Whether a telescope wrote its session file after the frames were read: it tells of them, too."""
@@ -209,19 +215,22 @@ class _RootIndexer:
         """Frames of the catalogue whose files are not there any more, though their folders could be read."""
         if not self.last_id:
             return []
+        present: list[int] = []
+        unseen = self._unseen()
         with self.catalog.read() as db:
-            ids = db.connection().execute(select(Frame.id, Frame.path).where(*self._here()))
-            lost = [
-                row.id
-                for part in ids.partitions(5000)
-                for row in part
-                if not self._was_seen(row.id) and not self._hidden(row.path)
-            ]
-            present: list[int] = []
-            for start in range(0, len(lost), 500):
-                chunk = lost[start : start + 500]
-                present += db.scalars(select(Frame.id).where(Frame.id.in_(chunk), ~Frame.missing))
+            while chunk := list(islice(unseen, _CHUNK)):
+                rows = db.connection().execute(
+                    select(Frame.id, Frame.path).where(Frame.id.in_(chunk), *self._here(), ~Frame.missing)
+                )
+                present += [frame_id for frame_id, path in rows.all() if not self._hidden(path)]
         return present
+
+    def _unseen(self) -> Iterator[int]:
+        """Numbers that no frame seen has: those of other roots, of removed ones and of the vanished."""
+        frame_id = self.seen.find(0, 1)
+        while frame_id > 0:
+            yield frame_id
+            frame_id = self.seen.find(0, frame_id + 1)
 
     def _hidden(self, path: str) -> bool:
         return any(not place or path == place or path.startswith(f"{place}/") for place in self.unseen)

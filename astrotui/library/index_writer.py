@@ -295,10 +295,11 @@ class IndexWriter:
 def _stored(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """Rows as the driver wants them; the models say how each column is stored."""
     pick = itemgetter(*columns)
-    binders = [(name, bind) for name, bind in _BINDERS.items() if name in columns]
-    for row in rows:
-        for name, bind in binders:
-            row[name] = bind(row[name])
+    rows = list(rows)
+    for name, bind in _BINDERS.items():
+        if name in columns:
+            for row in rows:
+                row[name] = bind(row[name])
     return [pick(row) for row in rows]
 
 
