@@ -49,6 +49,27 @@ def file_line(frame: "FrameRecord") -> str:
     return clean(f"{frame.status}{why} · {Path(frame.path).name}", 300)
 
 
+def details(frame: "FrameRecord") -> str:
+    """Everything that is known of a frame, a few lines."""
+    facts = [f"{frame.date:%Y-%m-%d %H:%M:%S} UTC"] if frame.date else ["time unknown"]
+    facts += [f"{frame.exposure_s:g} s"] if frame.exposure_s is not None else []
+    facts += [f"gain {frame.gain:g}"] if frame.gain is not None else []
+    facts += [f"{frame.temperature_c:.1f} °C"] if frame.temperature_c is not None else []
+    lines = [file_line(frame), ", ".join(facts)]
+    if frame.score is None:
+        return "\n".join([*lines, "not measured: m measures the session"])
+    lines += [
+        f"FWHM {_number(frame.fwhm_px, 2)} px, HFR {_number(frame.hfr_px, 2)} px, "
+        f"eccentricity {_number(frame.eccentricity, 2)}, {_number(frame.stars, 0)} stars",
+        f"sky {_number(frame.background_adu, 0)} ADU, noise {_number(frame.noise_adu, 1)} ADU, "
+        f"transparency {_number(frame.transparency, 2)}" + (", a streak" if frame.streak else ""),
+    ]
+    if frame.dx_px is not None and frame.dy_px is not None:
+        turned = f", turned {frame.rotation_deg:.2f}°" if frame.rotation_deg is not None else ""
+        lines.append(f"{-frame.dx_px:+.1f}, {-frame.dy_px:+.1f} px from the reference{turned}")
+    return "\n".join(lines)
+
+
 COLUMNS: list[Column["FrameRecord"]] = [
     Column("status", " ", 1, _mark, lambda f: f.status, hold=True),
     Column("score", "Score", 6, lambda f: _number(f.score, 0), lambda f: f.score, "right", True),
@@ -62,6 +83,8 @@ COLUMNS: list[Column["FrameRecord"]] = [
     Column("clear", "Clear", 6, lambda f: _number(f.transparency, 2), lambda f: f.transparency, "right", True),
     Column("sky", "Sky", 6, lambda f: _number(f.background_adu, 0), lambda f: f.background_adu, "right"),
     Column("noise", "Noise", 6, lambda f: _number(f.noise_adu, 1), lambda f: f.noise_adu, "right"),
+    Column("hfr", "HFR", 5, lambda f: _number(f.hfr_px, 2), lambda f: f.hfr_px, "right", roomy=90),
+    Column("time", "Time", 8, lambda f: f"{f.date:%H:%M:%S}" if f.date else "–", lambda f: f.date, roomy=90),
     Column("why", "Why", 12, _why, lambda f: ", ".join(f.reasons), hold=True),
 ]  # fmt: skip
 

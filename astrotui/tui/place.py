@@ -59,6 +59,9 @@ class Place(Screen[None]):
         """The widgets of the place."""
         yield from ()
 
+    def made(self) -> None:
+        """Called once, when the widgets are there."""
+
     async def load(self) -> None:
         """Read what the place shows."""
 
@@ -75,6 +78,10 @@ class Place(Screen[None]):
         hint = f"This terminal is too small for astrotui: {SMALLEST[0]}x{SMALLEST[1]} is the least (q quits)."
         yield Static(hint, id="too-small", markup=False)
         yield KeyLine()
+
+    def on_mount(self) -> None:
+        if self.app.is_running:  # a place that is made while the app ends has lost its widgets
+            self.made()
 
     # --- reading the catalogue ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.jobs import queue
 from astrotui.library.calibrators import session_match
 from astrotui.stacking.recipe import Recipe
+from astrotui.tui.coverage import cover
 from astrotui.tui.screens.message import MessageScreen, QuestionScreen
 from astrotui.tui.screens.prompt import PromptScreen
 from astrotui.tui.screens.stack_form import StackForm
@@ -129,6 +131,23 @@ async def test_a_dark_is_pinned_unpinned_and_pinned_to_none(make_app: MakeApp, c
         await pilot.press("w")
         await until(pilot, lambda: "whole library" in line(app.screen, "#head"))
         await until(pilot, lambda: "shoot 20 x 15 s" in line(app.screen, "#gaps"))
+        held = app.screen.query_one("#coverage", RowTable)
+        await until(pilot, lambda: held.has_focus and len(held.rows) > 3)
+        assert sum(len(row.sets) for row in held.rows) == 6 and "-10° 8" in [
+            row.temperatures for row in held.rows
+        ]
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen.query_one("#sets").has_focus)
+
+
+def test_coverage_counts_frames_by_temperature() -> None:
+    common = {"kind": "dark", "camera": "ASI", "exposure_s": 60.0, "gain": 0.0, "binning": "1x1"}
+    sets = [
+        SimpleNamespace(**common, id=n, temperature_c=degree, frames=frames, path="/darks")
+        for n, (degree, frames) in enumerate([(-10.2, 20), (-9.8, 5), (0.0, 8), (None, None)])
+    ]
+    (row,) = cover(sets)
+    assert row.frames == 33 and row.temperatures == "-10° 25, 0° 8, any ?"
 
 
 # --- the stack form and Jobs --------------------------------------------------------------------------------------
@@ -244,6 +263,24 @@ async def test_targets_are_summed_up(make_app: MakeApp, catalog_file: Path) -> N
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.table.has_focus and app.screen.table.row.target == "M42")
         assert app.session_id == app.screen.table.row.id
+
+
+async def test_waiting_jobs_are_moved_in_their_line(make_app: MakeApp, catalog_file: Path) -> None:
+    for title in ("first", "second", "third"):
+        add_job(catalog_file, title=title, status="queued")
+    app = make_app()
+
+    def times() -> dict[str, str]:
+        place = app.screen
+        return {job.title: place._time(job) for job in table(app).rows}
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "4", "jobs")
+        await until(pilot, lambda: times() == {"first": "next", "second": "2 in line", "third": "3 in line"})
+        await pilot.press("g", "plus")
+        await until(pilot, lambda: times() == {"third": "next", "first": "2 in line", "second": "3 in line"})
+        text = "".join(s.text for s in table(app).render_line(1))
+        assert "third" in text and "next" in text
 
 
 async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui import coverage
 from astrotui.tui.place import Place
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _GRADES: dict[str, Tone] = {"exact": "good", "scaled": "info", "near": "warn", "refused": "bad"}
 _ORDER = ("exact", "scaled", "near", "refused")
 _KINDS = ("dark", "flat", "bias")
+_MOST_GAPS = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class DarksPlace(Place):
         Binding("n", "pin_none", "None", id="darks.none", tooltip="Use none for the session, on purpose"),
         Binding("backspace,delete", "unpin", "Unpin", key_display="⌫", id="darks.unpin", tooltip="Let the best be chosen"),
         Binding("f", "kind", "Kind", id="darks.kind", tooltip="Darks, then flats, then bias frames"),
-        Binding("w", "whole", "All sets", id="darks.whole", tooltip="All sets of the library, or those for the session"),
+        Binding("w", "whole", "All sets", id="darks.whole", tooltip="What the whole library holds, or sets for the session"),
         Binding("t", "stack", "Stack", id="darks.stack", tooltip="Stack the session: choose a recipe, queue it"),
         *Place.SHARED,
         Binding("y", "where", "Path", show=False, id="darks.where", tooltip="Where the set is"),
@@ -87,32 +89,62 @@ class DarksPlace(Place):
     def body(self) -> ComposeResult:
         with Container(id="darks-place", classes="place"):
             yield Static(id="head", markup=False)
-            empty = "none in the library; the index finds them in the folders of Library (1)"
+            empty = "no darks yet: f in Library (1) adds their folder, then they are matched by themselves"
             yield RowTable(COLUMNS, key=lambda h: h.set.id, empty=empty, id="sets")
+            yield RowTable(coverage.COLUMNS, key=lambda c: c.sets[0].id, empty=empty, id="coverage")
             yield Static(id="reasons", markup=False)
             yield Static(id="gaps", markup=False)
 
-    def on_mount(self) -> None:
+    def made(self) -> None:
+        self.query_one("#coverage").display = False
         self.query_one("#sets").focus()
 
+    def focus_main(self) -> None:
+        self.query_one("#coverage" if self._covers else "#sets").focus()
+
+    @property
+    def _covers(self) -> bool:
+        """Whether the whole library is shown, not what there is for a session."""
+        return self.whole or self.astro.session_id is None
+
     async def load(self) -> None:
-        session = None if self.whole else self.astro.session_id
-        head, rows = await self.read(_darks, session, self.kind)
+        sets, held = self.query_one("#sets", RowTable), self.query_one("#coverage", RowTable)
+        if self._covers:
+            rows = await self.read(_all_sets)
+            head = f"the whole library: {plural(len(rows), 'set')} of darks, flats and bias frames"
+            held.set_rows(coverage.cover(rows))
+        else:
+            head, rows = await self.read(_darks, self.astro.session_id, self.kind)
+            sets.set_rows(rows)
         self.query_one("#head", Static).update(head)
-        self.query_one("#sets", RowTable).set_rows(rows)
+        if held.display != self._covers:
+            sets.display, held.display = not self._covers, self._covers
+            self.focus_main()
+            self._tell(
+                held.row.describe() if self._covers and held.row is not None else self._facts(sets.row)
+            )
         self.astro.note(plural(len(rows), "set"))
         self.query_one("#gaps", Static).update(await self.read(self._gaps.read))
 
+    def _tell(self, lines: list[str]) -> None:
+        self.query_one("#reasons", Static).update("\n".join(clean(line, 400) for line in lines))
+
+    @on(RowTable.Moved, "#coverage")
+    def _moved_coverage(self, event: RowTable.Moved) -> None:
+        if self._covers:
+            self._tell(event.row.describe() if event.row is not None else [])
+
     @on(RowTable.Moved, "#sets")
     def _moved(self, event: RowTable.Moved) -> None:
-        held = event.row
-        lines = []
-        if held is not None:
-            if held.candidate is not None:
-                lines.append(clean("; ".join(held.candidate.reasons) or "fits", 400))
-            lines += [f"! {clean(warning, 200)}" for warning in held.set.warnings[:2]]
-            lines.append(clean(held.set.path, 300))
-        self.query_one("#reasons", Static).update("\n".join(lines))
+        if not self._covers:
+            self._tell(self._facts(event.row))
+
+    def _facts(self, held: "_Held | None") -> list[str]:
+        """Why a set fits or not, and where it is."""
+        if held is None:
+            return []
+        why = [] if held.candidate is None else ["; ".join(held.candidate.reasons) or "fits"]
+        return [*why, *(f"! {warning}" for warning in held.set.warnings[:2]), held.set.path]
 
     @on(RowTable.Chosen, "#sets")
     def _chosen(self, event: RowTable.Chosen) -> None:
@@ -120,7 +152,9 @@ class DarksPlace(Place):
 
     def action_pin(self) -> None:
         held = self.query_one("#sets", RowTable).row
-        if held is not None and held.set.kind in _KINDS:
+        if self._covers:
+            self.notify("w lists the sets for the session; there enter pins one", timeout=3)
+        elif held is not None and held.set.kind in _KINDS:
             self._pin(held.set.kind, str(held.set.id))
 
     def action_pin_none(self) -> None:
@@ -142,9 +176,19 @@ class DarksPlace(Place):
         self.astro.open_stack_form()
 
     def action_where(self) -> None:
-        held = self.query_one("#sets", RowTable).row
-        if held is not None:
+        if self._covers:
+            row = self.query_one("#coverage", RowTable).row
+            if row is not None:
+                paths = {f"{row.kind} set {held.id}": held.path for held in row.sets}
+                self.app.push_screen(WhereScreen("Sets of equal settings", paths))
+        elif (held := self.query_one("#sets", RowTable).row) is not None:
             self.app.push_screen(WhereScreen(f"{held.set.kind} set {held.set.id}", {"files": held.set.path}))
+
+    def action_back(self) -> None:
+        if self.whole:
+            self.action_whole()
+        else:
+            super().action_back()
 
     def _pin(self, kind: str, choice: str) -> None:
         session = self.astro.session_id
@@ -183,27 +227,32 @@ class _Gaps:
         if seen != self._seen:
             gaps = dark_gaps([(row, light.get(row.id, 0.0)) for row in sessions], sets)
             lines = [
-                f"{clean(g.advice(), 100)}: {duration(g.lights_s)} of light have no exact dark"
-                for g in gaps[:3]
+                f"{clean(g.advice(), 100)} · for {duration(g.lights_s)} of light" for g in gaps[:_MOST_GAPS]
             ]
-            if len(gaps) > 3:
-                lines.append(f"and {plural(len(gaps) - 3, 'more gap')}")
+            more = f", {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else ""
+            if gaps:
+                lines.insert(0, f"worth shooting, as no exact dark is there{more}:")
             self._seen, self._text = seen, "\n".join(lines)
         return self._text
 
 
-def _darks(catalog: Any, session_id: int | None, kind: str) -> tuple[str, list[_Held]]:
+def _all_sets(catalog: Any) -> list[Any]:
+    from astrotui.library.calibrators import load_sets
+
+    with catalog.read() as db:
+        return list(load_sets(db))
+
+
+def _darks(catalog: Any, session_id: int, kind: str) -> tuple[str, list[_Held]]:
     """What stands above the table, and its rows."""
     from astrotui.catalog.models import Session
     from astrotui.library.calibrators import load_pins, load_sets, match_session
 
     with catalog.read() as db:
-        sets = load_sets(db)
-        session = None if session_id is None else db.get(Session, session_id)
-        pins = load_pins(db, [session_id]) if session_id is not None else {}
-    if session is None:
-        return f"the whole library: {plural(len(sets), 'set')}", [_Held(None, held) for held in sets]
-    match = match_session(session, sets, pins.get(session.id))
+        session = db.get(Session, session_id)
+        if session is None:
+            return "this session is gone; choose another in Library (1)", []
+        match = match_session(session, load_sets(db), load_pins(db, [session_id]).get(session_id))
     return _head(session, match, kind), [_Held(c, c.set) for c in match.candidates[kind]]
 
 

@@ -64,7 +64,7 @@ class FramesPlace(Place):
                 yield Trend(id="trend")
                 yield Static(id="file", markup=False)
 
-    def on_mount(self) -> None:
+    def made(self) -> None:
         self.table.sort_by("score", True)
         self.table.focus()
 
@@ -124,7 +124,12 @@ class FramesPlace(Place):
         """The picture and name of a frame."""
         request = frame_picture(frame, self.frames.sample) if frame is not None else None
         self.query_one("#picture", Picture).show(request, text="no picture")
-        self.query_one("#file", Static).update(choosing.file_line(frame) if frame is not None else "")
+        self.query_one("#file", Static).update(self._about(frame))
+
+    def _about(self, frame: "FrameRecord | None") -> str:
+        if frame is None:
+            return ""
+        return choosing.file_line(frame) if self.has_class("-narrow") else choosing.details(frame)
 
     # --- deciding ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Jobs: live progress with stage, rate and time left; log, cancel, retry, reorder."""
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,21 +43,18 @@ def bar(job: "JobRecord") -> Cell:
     )
 
 
+def queue_order(jobs: "Iterable[JobRecord]") -> dict[int, int]:
+    """Which waiting job is how far from its turn, by id; 1 is next. Pictures and indexing wait for nobody."""
+    waiting = sorted((j for j in jobs if j.status == "queued"), key=lambda j: (-j.priority, j.id))
+    return {job.id: place for place, job in enumerate(waiting, 1)}
+
+
 def _took(job: "JobRecord") -> str:
     if job.status == "running":
         return f"{duration(job.eta_s)} left" if job.eta_s is not None else "…"
     if job.started is not None and job.finished is not None:
         return duration((job.finished - job.started).total_seconds())
     return ""
-
-
-COLUMNS: list[Column["JobRecord"]] = [
-    Column("id", "Job", 4, lambda j: str(j.id), lambda j: j.id, "right", True),
-    Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
-    Column("what", "What", 19, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
-    Column("time", "Time", 11, _took, align="right"),
-    Column("progress", "Progress", 30, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
-]  # fmt: skip
 
 
 class JobsPlace(Place):
@@ -79,17 +77,31 @@ class JobsPlace(Place):
         self.paused = False
         self._rates: dict[int, tuple[str | None, float, int]] = {}
         self._log_text = ""
+        self._order: dict[int, int] = {}
+
+    def _columns(self) -> "list[Column[JobRecord]]":
+        return [
+            Column("id", "Job", 4, lambda j: str(j.id), lambda j: j.id, "right", True),
+            Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
+            Column("what", "What", 19, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
+            Column("time", "Time", 10, self._time, lambda j: self._order.get(j.id), "right"),
+            Column("progress", "Progress", 32, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
+        ]  # fmt: skip
+
+    def _time(self, job: "JobRecord") -> str:
+        place = self._order.get(job.id)
+        return _took(job) if place is None else "next" if place == 1 else f"{place} in line"
 
     def body(self) -> ComposeResult:
         with Container(id="jobs-place", classes="place"):
             empty = "no jobs yet: t in Library or Frames queues a stack"
-            yield RowTable(COLUMNS, key=lambda j: j.id, empty=empty, id="jobs")
+            yield RowTable(self._columns(), key=lambda j: j.id, empty=empty, id="jobs")
             yield Static(id="detail", markup=False)
             log = Log(id="log", max_lines=500)
             log.display = False
             yield log
 
-    def on_mount(self) -> None:
+    def made(self) -> None:
         self.table.sort_by("id", True)
         self.table.focus()
 
@@ -100,6 +112,9 @@ class JobsPlace(Place):
 
     async def load(self) -> None:
         jobs, self.paused = await self.read(_jobs)
+        if (order := queue_order(jobs)) != self._order:
+            self._order = order
+            self.table.refresh()
         follow = self.table.cursor == 0  # who looks at the newest job wants to see the next one too
         self.table.set_rows(jobs)
         if follow and self.table.cursor and jobs[-1].created > self.table.rows[self.table.cursor].created:

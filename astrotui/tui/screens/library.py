@@ -75,7 +75,7 @@ class LibraryPlace(Place):
                 yield Picture(id="picture")
                 yield Static(id="facts", markup=False)
 
-    def on_mount(self) -> None:
+    def made(self) -> None:
         self.query_one("#targets").display = False
         self.table.focus()
 

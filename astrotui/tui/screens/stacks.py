@@ -91,7 +91,7 @@ class StacksPlace(Place):
                 yield Histogram(id="histogram")
                 yield Static(id="where", markup=False)
 
-    def on_mount(self) -> None:
+    def made(self) -> None:
         self.table.sort_by("id", True)
         self.table.focus()
 
