@@ -1,16 +1,30 @@
 """The fields of sessions and frames that a query may name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import SQLColumnExpression, String, case, cast, func, null, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.orm import aliased
 
 from astrotui.catalog.kinds import Binning, Choice, Flag, Kind, Number, Text, Texts, When
-from astrotui.catalog.models import Frame, Measurement, Session
+from astrotui.catalog.models import Frame, Measurement, Root, Session
 from astrotui.catalog.status import STATUSES, reasons_expression, status_expression
 from astrotui.catalog.summaries import path_of, root_path, total_of
+from astrotui.catalog.terms import Contains, Names, Test
 
 Scope = Literal["sessions", "frames"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -33,6 +47,7 @@ class Field:
     help : what it is, for people
     column : its SQL; None when its values are supplied with the query
     keys : other names: of the key in a record (the first), or that people write
+    shortcut : the SQL of a test that is cheaper than asking `column`; None for tests that have none
     """
 
     name: str
@@ -40,6 +55,12 @@ class Field:
     help: str
     column: SQLColumnExpression[Any] | None
     keys: tuple[str, ...] = ()
+    shortcut: Callable[[Test], ColumnElement[bool] | None] | None = None
+
+    def clause(self, test: Test, supplied: Mapping[str, Supplied | None]) -> ColumnElement[bool]:
+        """The SQL of a test of this field."""
+        short = self.shortcut(test) if self.shortcut is not None else None
+        return test.sql(self.expression(supplied)) if short is None else short
 
     def value(self, record: Mapping[str, Any]) -> Any:
         """Its value in a record with the keys of `--json` or with field names; None when unknown."""
@@ -105,6 +126,34 @@ def _either(name: str) -> SQLColumnExpression[Any]:
     return func.coalesce(getattr(Session, name), getattr(Frame, name))
 
 
+def _told_by_session(name: str) -> Callable[[Test], ColumnElement[bool] | None]:
+    """Texts that most frames have of their session are looked at once for each session."""
+    sessions = aliased(Session)
+
+    def shortcut(test: Test) -> ColumnElement[bool] | None:
+        if not isinstance(test, (Contains, Names)):
+            return None
+        found = select(sessions.id).where(test.sql(getattr(sessions, name)))
+        alone = and_(getattr(Session, name).is_(None), test.sql(getattr(Frame, name)))
+        return or_(Frame.session_id.in_(found), alone)
+
+    return shortcut
+
+
+def _below_root(
+    relative: SQLColumnExpression[str], root_id: SQLColumnExpression[int]
+) -> Callable[[Test], ColumnElement[bool] | None]:
+    """What has no slash in it is either in the path of a root, which is looked at once, or below it."""
+    roots = aliased(Root)
+
+    def shortcut(test: Test) -> ColumnElement[bool] | None:
+        if not isinstance(test, (Contains, Names)) or "/" in test.needle:
+            return None
+        return or_(test.sql(relative), root_id.in_(select(roots.id).where(test.sql(roots.path))))
+
+    return shortcut
+
+
 def _pixels() -> Number:
     return Number(units={"px": 1.0})
 
@@ -141,14 +190,19 @@ _SESSION_FIELDS = (
     Field("rating", Number(), "your rating", Session.rating),
     Field("tag", Texts(), "one of your tags", _as_text(Session.tags), ("tags",)),
     Field("note", Text(), "your note", Session.note),
-    Field("path", Text(), "folder", path_of(Session.folder, Session.root_id)),
+    Field(
+        "path", Text(), "folder", path_of(Session.folder, Session.root_id), (),
+        _below_root(Session.folder, Session.root_id),
+    ),
     Field("warnings", Texts(parts=True), "what is odd about the session", _as_text(Session.warnings), ("warning",)),
     Field("root", Text(), "library root", root_path(Session.root_id)),
 )  # fmt: skip
 
 _FRAME_FIELDS = (
     Field("id", Number(), "number of the frame", Frame.id),
-    Field("path", Text(), "file", path_of(Frame.path, Frame.root_id)),
+    Field(
+        "path", Text(), "file", path_of(Frame.path, Frame.root_id), (), _below_root(Frame.path, Frame.root_id)
+    ),
     Field("sequence", Number(), "number in its session", Frame.sequence),
     Field("date", When(), "start of the exposure, UTC", Frame.date_obs, ("date", "date_obs")),
     Field("night", When(nights=True), "local date of the noon before", Frame.night),
@@ -171,15 +225,15 @@ _FRAME_FIELDS = (
     Field("dx", _pixels(), "shift in x in pixels", Measurement.dx_px, ("dx_px",)),
     Field("dy", _pixels(), "shift in y in pixels", Measurement.dy_px, ("dy_px",)),
     Field("rotation", Number(), "rotation in degrees", Measurement.rotation_deg, ("rotation_deg",)),
-    Field("filter", Text(), "filter", _either("filter")),
-    Field("target", Text(names=True), "what it shows", _either("target")),
+    Field("filter", Text(), "filter", _either("filter"), (), _told_by_session("filter")),
+    Field("target", Text(names=True), "what it shows", _either("target"), (), _told_by_session("target")),
     Field("type", Choice(FRAME_TYPES), "frame type", Frame.frame_type, ("frame_type",)),
     Field("rating", Number(), "your rating", Frame.rating),
     Field("tag", Texts(), "one of your tags", _as_text(Frame.tags), ("tags",)),
     Field("note", Text(), "your note", Frame.note),
     Field("session", Number(), "number of its session", Frame.session_id, ("session_id",)),
-    Field("device", Text(), "telescope or program", _either("device")),
-    Field("camera", Text(), "camera", _either("camera")),
+    Field("device", Text(), "telescope or program", _either("device"), (), _told_by_session("device")),
+    Field("camera", Text(), "camera", _either("camera"), (), _told_by_session("camera")),
 )  # fmt: skip
 
 FIELDS: Mapping[Scope, Mapping[str, Field]] = {

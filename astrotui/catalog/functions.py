@@ -18,8 +18,11 @@ def soften(text: object) -> str:
 
 
 def fold(text: object) -> str:
-    """`text` without differences of case, Unicode form or white space: "M 51" and "m51" are equal."""
-    return "".join(soften(text).split())
+    """`text` without differences of case, Unicode form or spaces: "M 51" and "m51" are equal."""
+    plain = text if isinstance(text, str) else str(text)
+    if plain.isascii():
+        return plain.lower().replace(" ", "")  # as SQLite itself can do it: `terms` relies on that
+    return "".join(soften(plain).split())
 
 
 def contains(value: object, needle: str) -> bool:
@@ -41,9 +44,14 @@ def names(value: object, needle: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _whole_name(needle: str) -> re.Pattern[str] | None:
-    if not (needle and needle[0].isalpha() and needle[-1].isdigit()):
+    if not is_whole_name(needle):
         return None
     return re.compile(r"(?<![^\W\d_])" + r"\s*".join(map(re.escape, needle)) + r"(?!\d)")
+
+
+def is_whole_name(needle: str) -> bool:
+    """Whether folded `needle` is letters and a closing number, so that `names` wants it whole."""
+    return bool(needle and needle[0].isalpha() and needle[-1].isdigit())
 
 
 def some_equals(values: Iterable[object] | None, needle: str) -> bool:

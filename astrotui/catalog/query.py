@@ -39,7 +39,7 @@ class Term:
     negated: bool = False
 
     def sql(self, supplied: Mapping[str, Supplied | None]) -> ColumnElement[bool]:
-        clause = or_(*(test.sql(field.expression(supplied)) for field, test in self.tests))
+        clause = or_(*(field.clause(test, supplied) for field, test in self.tests))
         return not_(clause) if self.negated else clause
 
     def holds(self, record: Mapping[str, Any]) -> bool:
