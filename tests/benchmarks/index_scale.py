@@ -8,6 +8,7 @@ unchanged, and times what the app and the shell ask for. Wants 1 GB of disk for 
 """
 
 import argparse
+import ctypes
 import os
 import resource
 import shutil
@@ -18,11 +19,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 BLOCK = 2880
+PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
 TARGETS = ("M 31", "M 42", "NGC 7000", "M 101", "IC 434", "M 13", "M 51", "NGC 6960", "M 45", "M 33")
 FILTERS = ("IRCUT", "LP")
 GAINS = (60, 80, 100)
@@ -89,7 +92,7 @@ def make_library(root: Path, frames: int, sessions: int, sets: int) -> int:
 
 
 class Peak:
-    """The largest summed PSS of a process and its children while it ran, in MB; sampled every 0.1 s."""
+    """The largest summed PSS of all descendants of a process, in MB; sampled every 0.1 s."""
 
     def __init__(self, pid: int) -> None:
         self.pid, self.largest, self._end = pid, 0.0, threading.Event()
@@ -98,7 +101,7 @@ class Peak:
 
     def _run(self) -> None:
         while not self._end.wait(0.1):
-            self.largest = max(self.largest, sum(map(_pss, _tree(self.pid))))
+            self.largest = max(self.largest, sum(map(_pss, _tree(self.pid)[1:])))
 
     def stop(self) -> float:
         self._end.set()
@@ -123,18 +126,27 @@ def _pss(pid: int) -> float:
 
 
 def command(catalog: Path, *words: str) -> tuple[float, float, float]:
-    """Seconds, seconds of processor and peak MB of `astrotui` with these words, helpers included."""
+    """Seconds, seconds of processor and peak MB of `astrotui` with these words, its worker and helpers included."""
     environment = {**os.environ, "ASTROTUI_CATALOG": str(catalog)}
     start, used = time.perf_counter(), _processor()
     process = subprocess.Popen(
         [sys.executable, "-m", "astrotui", *words], env=environment, stdout=subprocess.DEVNULL
     )
-    peak = Peak(process.pid)
+    peak = Peak(os.getpid())
     code = process.wait()
-    seconds = time.perf_counter() - start
+    seconds, largest = time.perf_counter() - start, peak.stop()
     if code:
         raise SystemExit(f"astrotui {' '.join(words)}: exit code {code}")
-    return seconds, _processor() - used, peak.stop()
+    with suppress(ChildProcessError):
+        while True:  # the worker, which is ours since the command has gone
+            os.wait()
+    return seconds, _processor() - used, largest
+
+
+def adopt_orphans() -> None:
+    """Have processes that are started to outlive their parents become children of this one, to be counted."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise SystemExit(f"prctl: {os.strerror(ctypes.get_errno())}")
 
 
 def _processor() -> float:
@@ -142,18 +154,19 @@ def _processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def median_ms(work: Callable[[], object], times: int = 7) -> float:
-    """Median duration in milliseconds, after one run that warms up."""
+def median_ms(work: Callable[[], object], times: int = 7) -> tuple[float, float]:
+    """Median duration and least time of processor in milliseconds, after one run that warms up."""
     work()
-    taken = []
+    taken, used = [], []
     for _ in range(times):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         work()
         taken.append(1000 * (time.perf_counter() - start))
-    return statistics.median(taken)
+        used.append(1000 * (time.process_time() - before))
+    return statistics.median(taken), min(used)
 
 
-def ask(catalog: Path) -> list[tuple[str, float]]:
+def ask(catalog: Path) -> list[tuple[str, tuple[float, float]]]:
     """Milliseconds of what the app and the shell ask for, in one process with an open catalogue."""
     from astrotui.catalog.database import Catalog
     from astrotui.library.calibrators import session_match
@@ -168,6 +181,8 @@ def ask(catalog: Path) -> list[tuple[str, float]]:
             ("frames of one session", median_ms(lambda: list_frames(opened, [some]))),
             ("frames of one session, filtered", median_ms(lambda: list_frames(opened, [some], "temp:>15 exp:<99 date-"))),
             ("one frame name among all frames", median_ms(lambda: list_frames(opened, everything, "20160101-230011"))),
+            ("cold frames among all frames", median_ms(lambda: list_frames(opened, everything, "temp:<15.004"))),
+            ("rejected frames among all frames", median_ms(lambda: list_frames(opened, everything, "status:rejected"))),
             ("every dark judged for one session", median_ms(lambda: session_match(opened, some))),
         ]  # fmt: skip
 
@@ -181,6 +196,7 @@ def main() -> None:
     options = parser.parse_args()
     root = options.keep or Path(tempfile.mkdtemp(prefix="astrotui-scale-"))
     work = Path(tempfile.mkdtemp(prefix="astrotui-scale-catalog-"))
+    adopt_orphans()
     try:
         if any(root.iterdir()) if root.is_dir() else False:
             count = sum(len(files) for _, _, files in os.walk(root))
@@ -196,8 +212,8 @@ def main() -> None:
             print(
                 f"{name:10} {seconds:6.2f} s ({used:.2f} s of processor)  {rate:8,.0f} files/s  peak {peak:.0f} MB"
             )
-        for name, milliseconds in ask(catalog):
-            print(f"{name:40} {milliseconds:8.1f} ms")
+        for name, (milliseconds, used) in ask(catalog):
+            print(f"{name:40} {milliseconds:8.1f} ms  ({used:.1f} ms of processor)")
         print(f"this process  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB at most")
     finally:
         shutil.rmtree(work, ignore_errors=True)
