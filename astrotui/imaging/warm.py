@@ -3,7 +3,8 @@
 import numpy as np
 
 from astrotui.imaging.combine import new_tile, rejection_code, run_tile
-from astrotui.imaging.resample import Interpolation, places, plan_warp, warp_tile
+from astrotui.imaging.resample import warp_tile
+from astrotui.imaging.warp import Interpolation, places, plan_warp
 
 _SIZE = 24
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from astrotui.catalog.models import Job, Session
-from astrotui.config import load_settings, places
+from astrotui.config import load_settings, parse_size, places
 from astrotui.errors import AstrotuiError, FrameError, PlanError
 from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
 from astrotui.text import clean
@@ -29,9 +30,12 @@ def run_index(work: "Work") -> None:
 
 
 def run_measure(work: "Work") -> None:
-    """Measure sessions; payload `{"sessions": [id, ...], "force": bool}`."""
+    """Measure sessions; payload `{"sessions": [id, ...], "force": bool}`. Keeps a small picture of each frame."""
+    from astrotui.rendering.small import prune
+
     sessions = work.payload["sessions"]
     report = _measure(work, sessions, force=bool(work.payload.get("force")))
+    prune(parse_size(load_settings().previews_cap))
     work.set_result(asdict(report))
 
 
@@ -70,6 +74,7 @@ def run_stack(work: "Work") -> None:
 
 def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> Any:
     from astrotui.library.measure import measure_sessions
+    from astrotui.rendering.small import keep_small
 
     return measure_sessions(
         work.catalog,
@@ -78,6 +83,8 @@ def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> A
         force=force,
         dark=lambda session_id: _measuring_dark(work, session_id),
         wanted=lambda: _wanted(work) if work.kind == "measure" else (),
+        # Who measures will look at the frames; who stacks at once need not wait for their pictures.
+        keep=keep_small if work.kind == "measure" else None,
         progress=work.progress,
     )
 
@@ -171,6 +178,7 @@ def _workers(asked: int) -> int:
 
 
 def _stack(work: "Work", plan: StackPlan) -> None:
+    from astrotui.jobs.executors import executor
     from astrotui.library.stacks import StackNames, record_stack
     from astrotui.stacking.engine import run_plan
     from astrotui.stacking.manifest import manifest_digest, write_manifest
@@ -182,10 +190,11 @@ def _stack(work: "Work", plan: StackPlan) -> None:
 
         result = read_result(manifest)
     else:
-        result = run_plan(
-            plan, masters=places().masters, tag=work.tag, workers=_workers(int(work.payload.get("workers") or 0)),
-            progress=work.progress,
-        )  # fmt: skip
+        with executor(cluster=work.cluster) if work.cluster else nullcontext() as cluster:
+            result = run_plan(
+                plan, masters=places().masters, tag=work.tag, workers=_workers(int(work.payload.get("workers") or 0)),
+                progress=work.progress, executor=cluster,
+            )  # fmt: skip
         write_manifest(plan, result, manifest, work.tag)
     work.finished_stage("stacking")
     preview = _preview(work, output)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.errors import PlanError
-from astrotui.imaging.resample import Interpolation
+from astrotui.imaging.warp import Interpolation
 from astrotui.stacking.framing import Field
 from astrotui.stacking.plan import StackPlan
+from astrotui.stacking.rules import CombineRule
 from astrotui.stacking.sources import FrameSources
-from astrotui.stacking.tiles import COLUMNS, BandOutput, CombineRule, FrameTask, RawBand, TileWorker
+from astrotui.stacking.tiles import COLUMNS, BandOutput, FrameTask, RawBand, TileWorker
 
 PROCESS_BYTES = 230_000_000
 """Python with numba, numpy, scipy and astropy, and a thread's stack."""
@@ -168,6 +169,11 @@ class BandStack:
                     reading = self._read(y1, min(step, height - y1), pool)
         if computing is not None:
             yield self._finished(*computing)
+
+    def band(self, y: int, rows: int, pool: ThreadPoolExecutor) -> BandOutput:
+        """Compute one band alone; its memory is used again by the next."""
+        raw = [future.result() if future else None for future in self._read(y, rows, pool)]
+        return self._finished(*self._compute(y, rows, raw, pool))[1]
 
     @staticmethod
     def _finished(y: int, output: BandOutput, tiles: list[Future[None]]) -> tuple[int, BandOutput]:

@@ -34,6 +34,7 @@ class LoadedCalibration:
     defects : of one plane; None when nothing is to be filled
     pedestal_free : the bias is gone, so that the sky's level is light
     names : file of each master by kind
+    dark_scale : by which the dark's signal over the bias was multiplied; None when it was not
     notes, warnings : what was decided on loading, for people
     """
 
@@ -44,6 +45,7 @@ class LoadedCalibration:
     defects: Defects | None = None
     pedestal_free: bool = False
     names: dict[str, Path] = field(default_factory=dict)
+    dark_scale: float | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     _zeros: Float32Array | None = None
@@ -178,12 +180,14 @@ class _Loader:
                 images[kind] = _as_planes(load_master(path), path, *self._size)
             return images[kind]
 
-        if scale is not None and self._size[2] == 1:
+        if scale is not None and self._size[2] == 1 and lights:
             chosen = choose_scale(
                 scale, lights, image("dark")[0], image("bias")[0], self._cfa, self._full_scale_adu
             )
             scale = chosen.factor
             loaded.notes, loaded.warnings = (chosen.note,), (chosen.note,) if chosen.doubtful else ()
+
+        loaded.dark_scale = scale
 
         def below() -> Float32Array:
             if scale is None:

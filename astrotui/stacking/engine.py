@@ -2,39 +2,40 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from astrotui.errors import AstrotuiError, PlanError
+from astrotui.errors import PlanError
 from astrotui.frames.output import FitsWriter, check_output
 from astrotui.imaging.combine import check_percentile
 from astrotui.imaging.debayer import BILINEAR, MALVAR, red_phase
-from astrotui.imaging.resample import plan_warp
 from astrotui.imaging.scoring import predicted_noise
-from astrotui.stacking.bands import BandStack, choose_band_rows, plan_memory
+from astrotui.imaging.warp import plan_warp
+from astrotui.stacking.bands import BandStack, Memory, choose_band_rows, plan_memory
 from astrotui.stacking.calibration import LoadedCalibration, load_calibrations
 from astrotui.stacking.framing import Field, frame_field
 from astrotui.stacking.noise import sample_noise
+from astrotui.stacking.outcome import Measured, frame_outcomes, reference_header
 from astrotui.stacking.passone import PassOne, UsedFrame, first_pass
 from astrotui.stacking.persistent import persistent_defects
-from astrotui.stacking.plan import PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.plan import StackPlan
 from astrotui.stacking.provenance import ResultFacts, result_header
-from astrotui.stacking.result import FrameOutcome, StackResult
+from astrotui.stacking.result import StackResult
+from astrotui.stacking.rules import CombineRule, combine_rule
 from astrotui.stacking.sources import FrameSources, LostFrameError
-from astrotui.stacking.tiles import BandOutput, FrameTask, combine_rule
+from astrotui.stacking.spread import band_recipe, bands_over
+from astrotui.stacking.tiles import BandOutput, FrameTask
 
 __all__ = ["Progress", "choose_band_rows", "run_plan"]
 
 Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 
-_PROBE = (1200, 1600)  # rows and columns at the middle of the result on which it is measured
 _UNDERSHOOT = 3.0  # noise by which an interpolated pixel may lie beyond what its neighbors allow
 
 
@@ -45,6 +46,7 @@ def run_plan(
     tag: str,
     workers: int = 0,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> StackResult:
     """Run a plan and write its result.
 
@@ -59,6 +61,8 @@ def run_plan(
     tag : names the writer of the part file
     workers : threads; 0 for as many as there are processors
     progress : called as progress(stage, done, total) from this thread; may raise to cancel
+    executor : of processes, here or on machines that mount the same library, which compute the bands of the second
+        pass instead of this process's threads; the pixels are the same. Threads gain nothing from it
 
     Raises
     ------
@@ -75,7 +79,8 @@ def run_plan(
     check_output(Path(plan.output))
     threads = workers or len(os.sched_getaffinity(0))
     tell = progress or (lambda stage, done, total: None)
-    run = _Run(plan, masters, tag, threads, tell)
+    elsewhere = None if isinstance(executor, ThreadPoolExecutor) else executor
+    run = _Run(plan, masters, tag, threads, tell, elsewhere)
     with ThreadPoolExecutor(threads, thread_name_prefix="stack") as pool:
         try:
             return run.run(pool, began)
@@ -83,47 +88,24 @@ def run_plan(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(eq=False)
-class _Measured:
-    """What is summed up while bands pass by."""
-
-    area: Field
-    planes: int
-    rejected: int = 0
-    samples: int = 0
-    least: int = np.iinfo(np.uint16).max
-    most: int = 0
-    probe: NDArray[np.float32] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.probe = np.full(
-            (min(_PROBE[0], self.area.height), min(_PROBE[1], self.area.width)), np.nan, np.float32
-        )
-
-    def add(self, y: int, band: BandOutput, coverage: NDArray[np.uint16]) -> None:
-        """Take a band into account."""
-        self.rejected += int(band.low.sum(dtype=np.int64)) + int(band.high.sum(dtype=np.int64))
-        self.samples += int(band.found.sum(dtype=np.int64))
-        self.least, self.most = min(self.least, int(coverage.min())), max(self.most, int(coverage.max()))
-        top = (self.area.height - self.probe.shape[0]) // 2
-        left = (self.area.width - self.probe.shape[1]) // 2
-        first, last = max(y, top), min(y + coverage.shape[0], top + self.probe.shape[0])
-        if last > first:
-            green = band.value[1 if self.planes == 3 else 0]
-            self.probe[first - top : last - top] = green[
-                first - y : last - y, left : left + self.probe.shape[1]
-            ]
-
-
 class _Run:
     """One run of a plan."""
 
-    def __init__(self, plan: StackPlan, masters: Path, tag: str, threads: int, tell: Progress) -> None:
+    def __init__(
+        self,
+        plan: StackPlan,
+        masters: Path,
+        tag: str,
+        threads: int,
+        tell: Progress,
+        elsewhere: Executor | None,
+    ) -> None:
         self.plan = plan
         self.masters = masters
         self.tag = tag
         self.threads = threads
         self.tell = tell
+        self.elsewhere = elsewhere
         self.stages: dict[str, float] = {}
         self.color = bool(plan.cfa) or plan.planes == 3
         self.planes = 3 if self.color else 1
@@ -234,18 +216,17 @@ class _Run:
         writer = FitsWriter(
             Path(plan.output),
             (3, *shape) if self.color else shape,
-            result_header(plan, facts, _reference_header(plan)),
+            result_header(plan, facts, reference_header(plan)),
             dict.fromkeys(("COVERAGE", "REJ_LOW", "REJ_HIGH"), (shape, np.uint16)),
             self.tag,
         )
-        measured = _Measured(area, self.planes)
+        measured = Measured(area, self.planes)
         try:
-            stack = BandStack(area, self.planes, tasks, rule, plan.recipe.resample, sources, memory, raw)
-            for y, band in stack.run(pool):
+            for y, band in self._bands(used, calibrations, tasks, rule, area, sources, memory, raw, pool):
                 self._write(writer, measured, y, band)
                 self.tell("stacking", y + band.value.shape[1], area.height)
             self.stages["stacking"] = time.perf_counter() - start
-            noise, fwhm = self._timed("judging", self._judge, measured)
+            noise, fwhm = self._timed("judging", measured.judge, plan.full_scale_adu)
             fraction = measured.rejected / max(1, measured.samples)
             cards = [("REJFRAC", fraction, "share of the samples that was rejected")]
             if noise is not None:
@@ -258,6 +239,41 @@ class _Run:
             writer.abort()
             sources.close()
         return self._result(found, calibrations, area, measured, noise, fwhm, began)
+
+    def _bands(
+        self,
+        used: Sequence[UsedFrame],
+        calibrations: Sequence[LoadedCalibration],
+        tasks: Sequence[FrameTask],
+        rule: CombineRule,
+        area: Field,
+        sources: FrameSources,
+        memory: Memory,
+        raw: int,
+        pool: ThreadPoolExecutor,
+    ) -> Iterator[tuple[int, BandOutput]]:
+        """The bands of the result in order, from threads here or from an executor."""
+        plan = self.plan
+        if self.elsewhere is None:
+            stack = BandStack(area, self.planes, tasks, rule, plan.recipe.resample, sources, memory, raw)
+            return stack.run(pool)
+        recipe = band_recipe(
+            files=[frame.file for frame in plan.frames],
+            tasks=tasks,
+            groups=[plan.frames[u.index].calibration for u in used],
+            calibrations=plan.calibrations,
+            loaded=calibrations,
+            masters=self.masters,
+            size=(plan.width, plan.height, plan.planes),
+            cfa=plan.cfa,
+            field=area,
+            planes=self.planes,
+            rule=rule,
+            method=plan.recipe.resample,
+            memory=memory,
+            raw_bytes=raw,
+        )
+        return bands_over(self.elsewhere, recipe)
 
     def _task(self, used: UsedFrame, calibrations: Sequence[LoadedCalibration]) -> FrameTask:
         plan, frame = self.plan, self.plan.frames[used.index]
@@ -296,7 +312,7 @@ class _Run:
             return recipe.reject
         return "known noise" if count < 8 else "winsorized"
 
-    def _write(self, writer: FitsWriter, measured: _Measured, y: int, band: BandOutput) -> None:
+    def _write(self, writer: FitsWriter, measured: Measured, y: int, band: BandOutput) -> None:
         coverage = band.found.min(axis=0)
         writer.write_rows(None, y, band.value if self.color else band.value[0])
         writer.write_rows("COVERAGE", y, coverage)
@@ -304,23 +320,12 @@ class _Run:
         writer.write_rows("REJ_HIGH", y, band.high.sum(axis=0, dtype=np.uint16))
         measured.add(y, band, coverage)
 
-    def _judge(self, measured: _Measured) -> tuple[float | None, float | None]:
-        """Noise and FWHM of the result's middle."""
-        from astrotui.imaging.quality import measure_frame
-
-        probe = measured.probe
-        if min(probe.shape) < 16 or not np.isfinite(probe).any():
-            return None, None
-        as_color = np.broadcast_to(probe, (3, *probe.shape))  # its pixels are interpolated
-        found = measure_frame(as_color, cfa_phase=None, full_scale_adu=self.plan.full_scale_adu)
-        return found.noise_adu, found.fwhm_px
-
     def _result(
         self,
         found: PassOne,
         calibrations: Sequence[LoadedCalibration],
         area: Field,
-        measured: _Measured,
+        measured: Measured,
         noise: float | None,
         fwhm: float | None,
         began: float,
@@ -362,41 +367,5 @@ class _Run:
                 )
             ),
             notes=tuple(dict.fromkeys(note for loaded in calibrations for note in loaded.notes)),
-            frames=_outcomes(plan, found),
+            frames=frame_outcomes(plan, found),
         )
-
-
-def _outcomes(plan: StackPlan, found: PassOne) -> tuple[FrameOutcome, ...]:
-    used = {one.index: one for one in found.used}
-    rows = []
-    for index, frame in enumerate(plan.frames):
-        one = used.get(index)
-        if one is None:
-            reason = found.skipped.get(index, SkippedFrame("", "")).reason
-            rows.append(FrameOutcome(frame.file.path, False, reason))
-            continue
-        rows.append(
-            FrameOutcome(
-                frame.file.path,
-                True,
-                one.note,
-                one.weight,
-                tuple(float(v) for v in one.transform.ravel()),
-                tuple(float(v) for v in one.factor),
-                tuple(float(v) for v in one.offset),
-                one.matched,
-            )
-        )
-    return tuple(rows)
-
-
-def _reference_header(plan: StackPlan) -> dict[str, object]:
-    """The reference's FITS header by key; empty for other formats or when it has gone."""
-    from astrotui.frames.headers import read_fits
-
-    reference: PlanFrame = plan.frames[plan.reference]
-    try:
-        header = read_fits(reference.file.path, reference.file.hdu).header
-    except AstrotuiError:
-        return {}
-    return {key: header.get(key) for key in header.keywords()}

@@ -186,7 +186,7 @@ def _normalize(
     pool: Executor,
     skip: Callable[[int, str], None],
 ) -> tuple[list[UsedFrame], set[str], Float64Array]:
-    from astrotui.imaging.resample import plan_warp
+    from astrotui.imaging.warp import plan_warp
 
     lights = {c.index: _light(plan, c) for c in candidates}
     base_light = lights[base.index] or 1.0

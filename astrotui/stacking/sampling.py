@@ -120,7 +120,7 @@ def difference_noise(differences: NDArray[np.floating]) -> float:
 
 def covered(sample: FrameSample, transform: Float64Array, polygon: Float64Array) -> Mask:
     """Which samples lie in an area given in reference pixels: bool (ny, nx)."""
-    from astrotui.imaging.resample import project
+    from astrotui.imaging.warp import project
     from astrotui.stacking.framing import inside
 
     x, y = np.meshgrid(sample.x, sample.y)

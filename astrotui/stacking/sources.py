@@ -24,6 +24,9 @@ class LostFrameError(AstrotuiError):
         self.index = index
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["LostFrameError"], tuple[int, str]]:
+        return type(self), (self.index, self.reason)  # it crosses process borders
+
 
 class FrameSources:
     """Readers of the frames of a stack.

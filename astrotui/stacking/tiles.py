@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.imaging.combine import (
-    KNOWN_NOISE_BELOW,
-    KNOWN_NOISE_KAPPA,
-    rejection_code,
     run_tile,
     sorting_network,
     tile_width,
 )
-from astrotui.imaging.resample import Interpolation, Place, Warp, Window, places, warp_tile
-from astrotui.imaging.types import Float32Array, Float64Array
+from astrotui.imaging.resample import warp_tile
+from astrotui.imaging.types import Float32Array
+from astrotui.imaging.warp import Interpolation, Place, Warp, Window, places
 from astrotui.stacking.calibration import LoadedCalibration
-from astrotui.stacking.recipe import Recipe
+from astrotui.stacking.rules import CombineRule
 
 COLUMNS = 512
 """Width of a tile; fixed, because sums are grouped by it."""
@@ -52,77 +50,11 @@ class FrameTask:
     phase: tuple[int, int, int]
     superpixel: bool
     step: int
-    calibration: LoadedCalibration
+    calibration: LoadedCalibration | None  # None only on its way to another process
     factor: Float32Array
     offset: Float32Array
     undershoot: float
     levels: Float32Array
-
-
-@dataclass(frozen=True, eq=False)
-class CombineRule:
-    """How samples become a value.
-
-    Attributes
-    ----------
-    method : number of the kernels, or None for clipping by known noise
-    low, high, floor : limits
-    inverse_sigma, variance, photon : float32 (planes, n)
-    weight : float32 (n,)
-    sky : float32 (planes,)
-    """
-
-    method: int | None
-    low: float
-    high: float
-    floor: float
-    inverse_sigma: Float32Array
-    variance: Float32Array
-    photon: Float32Array
-    weight: Float32Array
-    sky: Float32Array
-
-    @property
-    def margin(self) -> int:
-        """Pixels around a tile that its rejection looks at."""
-        from astrotui.imaging.known_noise_kernels import MARGIN
-
-        return MARGIN if self.method is None else 0
-
-
-def combine_rule(
-    recipe: Recipe,
-    sigma: Float64Array,
-    photon: Float64Array,
-    weights: Float64Array,
-    sky: Float64Array,
-) -> CombineRule:
-    """The rule for n frames.
-
-    Parameters
-    ----------
-    sigma : (planes, n), noise of a sample after normalization
-    photon : (planes, n), variance per ADU above the sky after normalization
-    weights : (n,)
-    sky : (planes,)
-    """
-    count = len(weights)
-    low, high = recipe.limits
-    reject = recipe.reject if count > 2 else "none"
-    known = recipe.combine == "average" and reject == "auto" and count < KNOWN_NOISE_BELOW
-    auto = recipe.combine == "average" and reject == "auto"
-    inverse = 1 / np.maximum(sigma, 1e-6) if auto else np.ones_like(sigma)
-    return CombineRule(
-        None if known else rejection_code(recipe.combine, reject),
-        low * KNOWN_NOISE_KAPPA if known else low,
-        high * KNOWN_NOISE_KAPPA if known else high,
-        1.0 if auto else 0.0,
-        inverse.astype(np.float32),
-        (sigma**2).astype(np.float32),
-        photon.astype(np.float32),
-        weights.astype(np.float32),
-        sky.astype(np.float32),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +92,10 @@ class BandOutput:
     def empty(cls, planes: int, rows: int, width: int) -> "BandOutput":
         counts = np.empty((3, planes, rows, width), np.uint16)
         return cls(np.empty((planes, rows, width), np.float32), counts[0], counts[1], counts[2])
+
+    def copy(self) -> "BandOutput":
+        """In memory of its own."""
+        return BandOutput(self.value.copy(), self.low.copy(), self.high.copy(), self.found.copy())
 
     def first(self, rows: int) -> "BandOutput":
         """The same memory for a band of fewer rows."""
@@ -288,13 +224,13 @@ class TileWorker:
         else:
             raw = read(task.source, y, y + rows, x, x + columns)
             raw = raw[None] if raw.ndim == 2 else raw
-        defects = task.calibration.defects
+        calibration = task.calibration
+        assert calibration is not None
+        defects = calibration.defects
         for k in range(task.raw_planes):
             flat = pixels[k].reshape(-1)
             first = top * stride + left
-            subtract(
-                raw[k], raw_y, raw_x, *task.calibration.rows(k, y), x, rows, columns, flat, first, stride
-            )
+            subtract(raw[k], raw_y, raw_x, *calibration.rows(k, y), x, rows, columns, flat, first, stride)
             if defects is not None and len(defects):
                 inside = int(defects.starts[y + rows] - defects.starts[y])
                 fill_defects(

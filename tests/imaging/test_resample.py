@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrotui.imaging.resample import places, plan_warp, resample, weight_table
+from astrotui.imaging.resample import resample, weight_table
+from astrotui.imaging.warp import places, plan_warp
 
 METHODS = ("nearest", "bilinear", "bicubic", "lanczos3")
 SHAPE = (150, 220)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_sets import EXPOSURE_S, HEIGHT, WIDTH, Spec, make_set
+from engine_sets import read_result as read_pixels
 
 from astrotui.stacking.engine import run_plan
 from astrotui.stacking.manifest import manifest_table, read_result, write_manifest
 from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, StackPlan
 from sample_sessions import sky as sim
 from sample_sessions.fitsfile import write_frame
-from engine_sets import EXPOSURE_S, HEIGHT, WIDTH, Spec, make_set
-from engine_sets import read_result as read_pixels
 
 TRUE_SCALE = 0.5
 BY_EXPOSURE = 0.4  # what the ratio of exposures says: the dark was warmer

@@ -1,0 +1,75 @@
+"""How the samples of a pixel become its value, in the numbers that the kernels want."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astrotui.imaging.combine import KNOWN_NOISE_BELOW, KNOWN_NOISE_KAPPA, rejection_code
+from astrotui.imaging.types import Float32Array, Float64Array
+from astrotui.stacking.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class CombineRule:
+    """How samples become a value.
+
+    Attributes
+    ----------
+    method : number of the kernels, or None for clipping by known noise
+    low, high, floor : limits
+    inverse_sigma, variance, photon : float32 (planes, n)
+    weight : float32 (n,)
+    sky : float32 (planes,)
+    """
+
+    method: int | None
+    low: float
+    high: float
+    floor: float
+    inverse_sigma: Float32Array
+    variance: Float32Array
+    photon: Float32Array
+    weight: Float32Array
+    sky: Float32Array
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a tile that its rejection looks at."""
+        from astrotui.imaging.known_noise_kernels import MARGIN
+
+        return MARGIN if self.method is None else 0
+
+
+def combine_rule(
+    recipe: Recipe,
+    sigma: Float64Array,
+    photon: Float64Array,
+    weights: Float64Array,
+    sky: Float64Array,
+) -> CombineRule:
+    """The rule for n frames.
+
+    Parameters
+    ----------
+    sigma : (planes, n), noise of a sample after normalization
+    photon : (planes, n), variance per ADU above the sky after normalization
+    weights : (n,)
+    sky : (planes,)
+    """
+    count = len(weights)
+    low, high = recipe.limits
+    reject = recipe.reject if count > 2 else "none"
+    known = recipe.combine == "average" and reject == "auto" and count < KNOWN_NOISE_BELOW
+    auto = recipe.combine == "average" and reject == "auto"
+    inverse = 1 / np.maximum(sigma, 1e-6) if auto else np.ones_like(sigma)
+    return CombineRule(
+        None if known else rejection_code(recipe.combine, reject),
+        low * KNOWN_NOISE_KAPPA if known else low,
+        high * KNOWN_NOISE_KAPPA if known else high,
+        1.0 if auto else 0.0,
+        inverse.astype(np.float32),
+        (sigma**2).astype(np.float32),
+        photon.astype(np.float32),
+        weights.astype(np.float32),
+        sky.astype(np.float32),
+    )
