@@ -223,12 +223,6 @@ class AstroApp(AheadApp):
         """`function(*arguments)` in a thread; for what takes long and has nothing to do with the catalogue."""
         return await asyncio.to_thread(function, *arguments)
 
-    def note(self, text: str) -> None:
-        """What stands at the right end of the bar of places."""
-        screen = self.screen_stack[0] if self.screen_stack else self.screen
-        for bar in screen.query(PlaceBar):
-            bar.set_note(text)
-
     def open_session(self, session_id: int, place: str = "frames") -> None:
         """Go to a place with this session."""
         self.session_id = session_id

@@ -11,6 +11,7 @@ from astrotui.tui.widgets.table import Cell, Column, Tone
 if TYPE_CHECKING:
     from astrotui.library.choose import Choice
     from astrotui.library.listing import FrameRecord
+    from astrotui.tui.reading import SessionFacts
 
 ByHand = Literal["undecided", "accepted", "rejected"]
 # What was undone or redone, its frame if it was a single one, and the session it was in.
@@ -178,14 +179,14 @@ def worth_line(frames: "Sequence[FrameRecord]", room: int) -> str:
 
 def read_session(
     catalog: Any, session_id: int, query: str
-) -> "tuple[list[FrameRecord], list[FrameRecord], str]":
-    """All frames of a session, those that match the query, and the session's name."""
+) -> "tuple[list[FrameRecord], list[FrameRecord], SessionFacts]":
+    """All frames of a session, those that match the query, and what is known of the session."""
     from astrotui.library.listing import list_frames
-    from astrotui.tui.reading import session_name
+    from astrotui.tui.reading import session_facts
 
     everything = list_frames(catalog, [session_id])
     shown = list_frames(catalog, [session_id], query) if query else everything
-    return everything, shown, clean(session_name(catalog, session_id), 60)
+    return everything, shown, session_facts(catalog, session_id)
 
 
 def decide_one(catalog: Any, frame_id: int, name: str, verdict: ByHand) -> "Choice":

@@ -36,9 +36,6 @@ class Host(Protocol):
     def complain(self, error: "AstrotuiError", title: str = ...) -> None:
         """Show an error that has a message for people."""
 
-    def note(self, text: str) -> None:
-        """Write at the right end of the bar of places."""
-
     def show_running(self, screen: Screen[Any]) -> None:
         """Write how far the running job is."""
 

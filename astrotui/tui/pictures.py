@@ -8,9 +8,12 @@ from astrotui.rendering.service import ViewRequest
 
 if TYPE_CHECKING:
     from astrotui.library.listing import FrameRecord
+    from astrotui.tui.reading import SessionFacts
 
 
-def frame_picture(frame: "FrameRecord", sample: Sequence[str]) -> ViewRequest | None:
+def frame_picture(
+    frame: "FrameRecord", sample: Sequence[str], facts: "SessionFacts | None" = None
+) -> ViewRequest | None:
     """A frame under the one stretch of its session, which is found from the files `sample`, so that clouds show.
 
     None when its file is gone.
@@ -18,7 +21,10 @@ def frame_picture(frame: "FrameRecord", sample: Sequence[str]) -> ViewRequest | 
     if frame.status == "missing":
         return None
     name = f"{frame.session_id}:{len(sample)}:{sample[-1]}" if sample else ""
-    return ViewRequest(frame.path, 0, 0, session=name, session_paths=tuple(sample))
+    phase, full_scale = (facts.cfa_phase, facts.full_scale_adu) if facts is not None else (None, None)
+    return ViewRequest(
+        frame.path, 0, 0, session=name, session_paths=tuple(sample), cfa_phase=phase, full_scale_adu=full_scale
+    )  # fmt: skip
 
 
 def session_picture(catalog: Any, session_id: int) -> ViewRequest | None:
@@ -29,8 +35,7 @@ def session_picture(catalog: Any, session_id: int) -> ViewRequest | None:
     for stack in list_stacks(catalog):
         if stack["sessions"] == [session_id] and stack["status"] == "done":
             return stack_picture(stack)
-    path = best_frame(catalog, session_id)
-    return None if path is None else ViewRequest(path, 0, 0)
+    return best_frame(catalog, session_id)
 
 
 def stack_picture(stack: dict[str, Any], look: Look | None = None) -> ViewRequest:

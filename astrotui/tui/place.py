@@ -62,6 +62,10 @@ class Place(Screen[None]):
     def made(self) -> None:
         """Called once, when the widgets are there."""
 
+    def note(self, text: str) -> None:
+        """What stands at the right end of the bar of this place, also when another one is shown meanwhile."""
+        self.query_one(PlaceBar).set_note(text)
+
     async def load(self) -> None:
         """Read what the place shows."""
 

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from astrotui.library.listing import SessionRecord
 
 
-UNJUDGED = {"id": None, "grade": "…"}  # stands for a dark until the dark library was looked through
-
-
 def attention(session: "SessionRecord") -> list[str]:
     """What a person should look at, most urgent first."""
     found = []
@@ -34,7 +31,7 @@ def attention(session: "SessionRecord") -> list[str]:
 def _dark_need(session: "SessionRecord") -> str:
     if session.dark is None:
         return "no dark"
-    return "" if session.dark["grade"] in ("exact", "…") else f"dark {session.dark['grade']}"
+    return "" if session.dark["grade"] == "exact" else f"dark {session.dark['grade']}"
 
 
 def kept(session: "SessionRecord") -> int:

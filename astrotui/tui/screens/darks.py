@@ -123,7 +123,7 @@ class DarksPlace(Place):
             self._tell(
                 held.row.describe() if self._covers and held.row is not None else self._facts(sets.row)
             )
-        self.astro.note(plural(len(rows), "set"))
+        self.note(plural(len(rows), "set"))
         self.query_one("#gaps", Static).update(await self.read(self._gaps.read))
 
     def _tell(self, lines: list[str]) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Static
 
+from astrotui.text import clean
 from astrotui.tui import choosing
 from astrotui.tui.choosing import COLUMNS, SessionFrames
 from astrotui.tui.pictures import frame_picture
@@ -23,6 +24,7 @@ from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.library.listing import FrameRecord
+    from astrotui.tui.reading import SessionFacts
 
 
 class FramesPlace(Place):
@@ -51,6 +53,7 @@ class FramesPlace(Place):
         super().__init__()
         self.metric = 0
         self.frames = SessionFrames()
+        self.facts: SessionFacts | None = None
         self._blinking: Timer | None = None
 
     def body(self) -> ComposeResult:
@@ -81,12 +84,14 @@ class FramesPlace(Place):
         if self.frames.busy:
             return  # what is read now would be older than what is shown; the last write reads again
         writes = self.frames.writes
-        everything, shown, name = await self.read(choosing.read_session, session, self.query_text)
+        everything, shown, facts = await self.read(choosing.read_session, session, self.query_text)
         if writes != self.frames.writes or session != self.astro.session_id:
             return  # keys were pressed meanwhile, and what they wrote will be read in its turn
+        self.facts = facts
         changed = self.frames.take(everything)
         self.table.set_rows(shown)
-        self.astro.note(f"{name} · {self.query_text}" if self.query_text else name)
+        name = clean(facts.name, 60)
+        self.note(f"{name} · {self.query_text}" if self.query_text else name)
         if changed:
             self._tell()
 
@@ -122,7 +127,7 @@ class FramesPlace(Place):
 
     def _show(self, frame: "FrameRecord | None") -> None:
         """The picture and name of a frame."""
-        request = frame_picture(frame, self.frames.sample) if frame is not None else None
+        request = frame_picture(frame, self.frames.sample, self.facts) if frame is not None else None
         self.query_one("#picture", Picture).show(request, text="no picture")
         self.query_one("#file", Static).update(self._about(frame))
 
@@ -216,7 +221,9 @@ class FramesPlace(Place):
     def action_where(self) -> None:
         if (frame := self.table.row) is not None:
             self.app.push_screen(
-                WhereScreen("This frame", {"file": frame.path}, frame_picture(frame, self.frames.sample))
+                WhereScreen(
+                    "This frame", {"file": frame.path}, frame_picture(frame, self.frames.sample, self.facts)
+                )
             )
 
     def action_measure(self) -> None:

@@ -124,7 +124,7 @@ class JobsPlace(Place):
         words = [f"{running} running"] if running else []
         words += [f"{waiting} waiting"] if waiting else []
         words += ["paused: p goes on"] if self.paused else []
-        self.astro.note(", ".join(words) or plural(len(jobs), "job"))
+        self.note(", ".join(words) or plural(len(jobs), "job"))
         if self.query_one("#log", Log).display:
             self._read_log()
 

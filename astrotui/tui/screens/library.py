@@ -1,7 +1,5 @@
 """Library: sessions, their totals, what needs attention, and a picture of the one under the cursor."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,12 +13,10 @@ from textual.widgets import Static
 from astrotui.text import duration, plural
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
-from astrotui.tui.reading import DarkMemo, unjudged
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.sessions import (
     COLUMNS,
     TARGET_COLUMNS,
-    UNJUDGED,
     Target,
     attention,
     by_target,
@@ -62,7 +58,6 @@ class LibraryPlace(Place):
         self.only_attention = False
         self.marked: set[int] = set()
         self.by_target = False
-        self._darks = DarkMemo()
         self._resting: Timer | None = None
 
     def body(self) -> ComposeResult:
@@ -93,14 +88,7 @@ class LibraryPlace(Place):
         (self.targets if self.by_target else self.table).focus()
 
     async def load(self) -> None:
-        if not self.table.loaded and not self.query_text:
-            # The first look must not wait until hundreds of sessions are judged against the dark library.
-            self._show(await self.read(_sessions, "", unjudged), judged=False)
-        self._show(await self.read(_sessions, self.query_text, self._darks), judged=True)
-
-    def _show(self, records: "list[SessionRecord]", *, judged: bool) -> None:
-        if not judged:
-            records = [replace(record, dark=UNJUDGED) for record in records]
+        records = await self.read(_sessions, self.query_text)
         if self.only_attention:
             records = [record for record in records if attention(record)]
         self.table.set_rows(records)
@@ -114,7 +102,7 @@ class LibraryPlace(Place):
         total = duration(sum(record.integration_s for record in marked or records))
         words = f"{len(marked)} marked, {total}" if marked else f"{plural(len(records), 'session')}, {total}"
         limits = [self.query_text] * bool(self.query_text) + ["!"] * self.only_attention
-        self.astro.note(" · ".join([*limits, words]))
+        self.note(" · ".join([*limits, words]))
 
     @on(RowTable.Moved, "#targets")
     def _moved_target(self, event: RowTable.Moved) -> None:
@@ -228,7 +216,7 @@ class LibraryPlace(Place):
             super().action_back()
 
 
-def _sessions(catalog: Any, query: str, darks: "Callable[[Any], dict[int, Any]]") -> "list[SessionRecord]":
+def _sessions(catalog: Any, query: str) -> "list[SessionRecord]":
     from astrotui.library.listing import list_sessions
 
-    return list_sessions(catalog, query, darks=darks)
+    return list_sessions(catalog, query)

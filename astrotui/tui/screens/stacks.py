@@ -106,7 +106,7 @@ class StacksPlace(Place):
         self.table.set_rows(stacks)
         if follow:
             self.table.action_jump(0)
-        self.astro.note(plural(len(stacks), "stack"))
+        self.note(plural(len(stacks), "stack"))
 
     @on(RowTable.Moved, "#stacks")
     def _moved(self, event: RowTable.Moved) -> None:
