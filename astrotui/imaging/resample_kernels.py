@@ -23,6 +23,11 @@ FIRST_PASS_ROW = 3 * COLUMNS + 16
 
 _HALF = np.float32(0.5)
 _NAN = np.float32(np.nan)
+_1 = np.uint64(1)
+_2 = np.uint64(2)
+_3 = np.uint64(3)
+_4 = np.uint64(4)
+_5 = np.uint64(5)
 
 
 @INNER
@@ -289,53 +294,98 @@ def warp_general(
     """
     height = planes.shape[1]
     width = planes.shape[2]
-    wx = np.empty(TAPS, np.float32)
-    wy = np.empty(TAPS, np.float32)
+    count = planes.shape[0]
+    flat = planes.reshape(-1)
+    wx = np.empty((TAPS + 1) * COLUMNS, np.float32)
+    wy = np.empty((TAPS + 1) * COLUMNS, np.float32)
+    at = np.empty(COLUMNS, np.int64)
     for Y in range(row_0, row_1):
-        for X in range(column_0, column_1):
-            w = matrix[2, 0] * (X0 + X) + matrix[2, 1] * (Y0 + Y) + matrix[2, 2]
-            x = (matrix[0, 0] * (X0 + X) + matrix[0, 1] * (Y0 + Y) + matrix[0, 2]) / w
-            y = (matrix[1, 0] * (X0 + X) + matrix[1, 1] * (Y0 + Y) + matrix[1, 2]) / w
-            inside = x - left >= 2 and x - left < width - 3 and y - top >= 2 and y - top < height - 3
-            inside = (
-                inside and x >= -0.5 and x <= source_width - 0.5 and y >= -0.5 and y <= source_height - 0.5
-            )
-            if not inside:
-                for k in range(planes.shape[0]):
-                    tile[k, Y, sample, X] = _NAN
-                continue
-            ix = int(np.floor(x))
-            iy = int(np.floor(y))
-            _six_weights(np.float32(x - ix), table, nearest, wx)
-            _six_weights(np.float32(y - iy), table, nearest, wy)
-            ix -= left + 2
-            iy -= top + 2
-            for k in range(planes.shape[0]):
-                v = np.float32(0)
-                for j in range(TAPS):
-                    part = np.float32(0)
-                    for i in range(TAPS):
-                        part += wx[i] * planes[k, iy + j, ix + i]
-                    v += wy[j] * part
-                limit = min(
-                    planes[k, iy + 2, ix + 2],
-                    planes[k, iy + 2, ix + 3],
-                    planes[k, iy + 3, ix + 2],
-                    planes[k, iy + 3, ix + 3],
+        for start in range(column_0, column_1, COLUMNS):
+            run = min(COLUMNS, column_1 - start)
+            past_x = wx[TAPS * COLUMNS :]
+            past_y = wy[TAPS * COLUMNS :]
+            for i in range(run):
+                X = start + i
+                w = matrix[2, 0] * (X0 + X) + matrix[2, 1] * (Y0 + Y) + matrix[2, 2]
+                x = (matrix[0, 0] * (X0 + X) + matrix[0, 1] * (Y0 + Y) + matrix[0, 2]) / w
+                y = (matrix[1, 0] * (X0 + X) + matrix[1, 1] * (Y0 + Y) + matrix[1, 2]) / w
+                inside = x - left >= 2 and x - left < width - 3 and y - top >= 2 and y - top < height - 3
+                inside = (
+                    inside
+                    and x >= -0.5
+                    and x <= source_width - 0.5
+                    and y >= -0.5
+                    and y <= source_height - 0.5
                 )
-                limit -= allow
-                v = limit if v < limit else v
-                tile[k, Y, sample, X] = v * factor[k] + offset[k]
+                ix = np.floor(x)
+                iy = np.floor(y)
+                past_x[i] = np.float32(x - ix) - _HALF
+                past_y[i] = np.float32(y - iy) - _HALF
+                at[i] = (int(iy) - top - 2) * width + int(ix) - left - 2 if inside else -1
+            _all_weights(table, nearest, run, past_x, wx)
+            _all_weights(table, nearest, run, past_y, wy)
+            for k in range(count):
+                _run_general(
+                    flat[k * height * width :],
+                    width,
+                    run,
+                    at,
+                    wx,
+                    wy,
+                    allow,
+                    factor[k],
+                    offset[k],
+                    tile[k, Y, sample, start:],
+                )
 
 
 @INNER
-def _six_weights(f: Any, table: Any, nearest: bool, weights: Any) -> None:
-    f -= _HALF
+def _all_weights(table: Any, nearest: bool, count: int, past: Any, weights: Any) -> None:
+    """Weights of six taps of many positions, each told past the middle of the inner two."""
     if nearest:
-        f = _HALF if f >= np.float32(0) else -_HALF
-    q = f * f
+        for i in range(count):
+            past[i] = _HALF if past[i] >= np.float32(0) else -_HALF
     for p in range(3):
-        even = (((table[p, 4] * q + table[p, 3]) * q + table[p, 2]) * q + table[p, 1]) * q + table[p, 0]
-        odd = (((table[p, 9] * q + table[p, 8]) * q + table[p, 7]) * q + table[p, 6]) * q + table[p, 5]
-        weights[2 - p] = even - odd * f
-        weights[3 + p] = even + odd * f
+        _tap_pair(table[p], count, past, weights[(3 + p) * COLUMNS :], weights[(2 - p) * COLUMNS :])
+
+
+@INNER
+def _run_general(
+    source: Any,
+    width: int,
+    count: int,
+    at: Any,
+    wx: Any,
+    wy: Any,
+    allow: Any,
+    factor: Any,
+    offset: Any,
+    out: Any,
+) -> None:
+    """One plane at many positions, each from the 6x6 pixels from number `at` on; negative where there are none."""
+    step = np.uint64(width)
+    for i in range(count):
+        if at[i] < 0:
+            out[i] = _NAN
+            continue
+        a0 = wx[i]
+        a1 = wx[COLUMNS + i]
+        a2 = wx[2 * COLUMNS + i]
+        a3 = wx[3 * COLUMNS + i]
+        a4 = wx[4 * COLUMNS + i]
+        a5 = wx[5 * COLUMNS + i]
+        v = np.float32(0)
+        p = np.uint64(at[i])  # unsigned: no test for an index from the end
+        for j in range(TAPS):
+            v += wy[j * COLUMNS + i] * (
+                a0 * source[p]
+                + a1 * source[p + _1]
+                + a2 * source[p + _2]
+                + a3 * source[p + _3]
+                + a4 * source[p + _4]
+                + a5 * source[p + _5]
+            )
+            p += step
+        p = np.uint64(at[i]) + step + step + _2
+        limit = min(source[p], source[p + _1], source[p + step], source[p + step + _1]) - allow
+        out[i] = (limit if v < limit else v) * factor + offset
