@@ -36,6 +36,7 @@ COMMANDS = {
     "stacks": "stack_commands:stacks",
     "masters": "masters_commands:masters",
     "render": "render_commands:render",
+    "compose": "compose_commands:compose",
     "export": "export_commands:export",
     "jobs": "job_commands:jobs",
     "worker": "job_commands:worker",

@@ -55,7 +55,7 @@ def render(
     from astrotui.cli.jobs_shared import queue_and_wait
     from astrotui.rendering.render import check_picture, render_image
 
-    source = _source(state, image)
+    source = source_of(state, image)
     if output is None:
         folder = state.settings.output_folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,8 @@ def render(
     click.echo(f"picture  {target} ({made['width']}x{made['height']})")
 
 
-def _source(state: State, image: str) -> Path:
+def source_of(state: State, image: str) -> Path:
+    """The file that IMAGE names: a path, or the result of the stack with that id."""
     path = Path(image).expanduser().absolute()
     if image.isdigit() and not path.exists():
         from astrotui.library.stacks import get_stack

@@ -98,6 +98,8 @@ def test_listing_for_other_programs(run: Run, samples: Path) -> None:
         (["stack"], 2, "name a session"),
         (["render", "/nowhere.fits", "-o", "x.png"], 1, "/nowhere.fits"),
         (["cull", "1", "--preset", "brutal"], 2, "brutal"),
+        (["compose", "rgb", "/a.fits"], 2, "rgb takes 3 images"),
+        (["compose", "hoo", "/nowhere.fits"], 1, "/nowhere.fits"),
     ],
 )
 def test_one_clear_line(run: Run, words: list[str], code: int, message: str) -> None:
