@@ -75,7 +75,7 @@ def mean_of_two(
     reached = 0
     for y in range(height):
         first, second, target = image[2 * y + ay], image[2 * y + by], out[y]
-        count = np.int32(0)
+        count: Any = np.int32(0)
         for x in range(width):
             total = np.float32(first[2 * x + ax]) + np.float32(second[2 * x + bx])
             count += np.int32(total >= limit)
@@ -97,7 +97,7 @@ def mean_of_four(image: NDArray[Any], dark: Float32Array, full: float, out: Floa
     reached = 0
     for y in range(height):
         upper, lower, target = image[2 * y], image[2 * y + 1], out[y]
-        count = np.int32(0)
+        count: Any = np.int32(0)
         for x in range(width):
             top = np.float32(upper[2 * x]) + np.float32(upper[2 * x + 1])
             total = top + (np.float32(lower[2 * x]) + np.float32(lower[2 * x + 1]))
@@ -120,7 +120,7 @@ def whole(image: NDArray[Any], dark: Float32Array, full: float, out: Float32Arra
     reached = 0
     for y in range(height):
         row, target = image[y], out[y]
-        count = np.int32(0)
+        count: Any = np.int32(0)
         for x in range(width):
             value = np.float32(row[x])
             count += np.int32(value >= limit)
@@ -221,3 +221,46 @@ def subtract_and_filter(
             before, middle, filtered = across[(y - 2) % 3], across[(y - 1) % 3], out[y - 1]
             for x in range(width):
                 filtered[x] = b * middle[x] + a * (before[x] + newest[x])
+
+
+@njit(nogil=True, cache=True)
+def cell_means(image: NDArray[Any], cell: int, factor: int, out: Float32Array) -> None:
+    """Fill `out` (cell cell, h, w) with means over blocks of `factor` x `factor` cells of cell x cell pixels.
+
+    Plane `cell` dy + dx holds the pixels at row dy and column dx of each cell: for a mosaic (`cell` 2) one
+    color each, for mono (`cell` 1) all. What is not finite does not count; NaN where nothing does.
+    """
+    _, height, width = out.shape
+    side = cell * factor
+    used = width * side
+    line = np.empty(used, np.float32)
+    norm = np.float32(1.0 / (factor * factor))
+    for y in range(height):
+        for dy in range(cell):
+            line[:] = np.float32(0)
+            for j in range(factor):
+                row = image[y * side + j * cell + dy]
+                for x in range(used):
+                    line[x] += np.float32(row[x])
+            for dx in range(cell):
+                target = out[cell * dy + dx, y]
+                for x in range(width):
+                    total = np.float32(0)
+                    for i in range(factor):
+                        total += line[x * side + i * cell + dx]
+                    target[x] = total * norm
+                    if not math.isfinite(total):
+                        target[x] = _finite_mean(image, y * side + dy, x * side + dx, cell, factor)
+
+
+@njit(nogil=True, cache=True)
+def _finite_mean(image: NDArray[Any], top: int, left: int, step: int, count: int) -> float:
+    """The mean of what is finite among count x count pixels, `step` apart, from (top, left)."""
+    total, number = 0.0, 0
+    for j in range(count):
+        for i in range(count):
+            value = np.float64(image[top + j * step, left + i * step])
+            if math.isfinite(value):
+                total += value
+                number += 1
+    return total / number if number else np.nan

@@ -1,35 +1,22 @@
 """Measure lights: stars and numbers of each frame, then shift, transparency and score within its session."""
 
-import logging
 import math
-import multiprocessing
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import and_, or_, select, true, update
 from sqlalchemy.dialects.sqlite import insert
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Root, Session
-from astrotui.errors import FrameError
+from astrotui.library.measuring import NOT_READ, Answer, Keep, Task, measure_all
 from astrotui.library.progress import Progress, silent
 from astrotui.library.scores import score_session
 from astrotui.text import clean
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from astrotui.imaging.quality import FrameMeasurement
-
-_LOG = logging.getLogger(__name__)
 _FACTS = (
     "problem stars fwhm_px fwhm_a_px fwhm_b_px hfr_px eccentricity background_adu gradient_adu noise_adu "
     "saturated_fraction streak"
@@ -37,8 +24,6 @@ _FACTS = (
 # What a new measurement makes void: it was found with the old stars.
 _RELATIVE = "reference_id matched dx_px dy_px rotation_deg scale transparency depth".split()
 _WRITE_EVERY = 32
-# Quarantined for what the disk or a permission said, not for the file's content: tried again each time.
-NOT_READ = "cannot be read: "
 
 Dark = tuple[Path, str]
 """A master dark: its file and digest."""
@@ -56,33 +41,6 @@ class MeasureReport:
     problems: list[dict[str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Task:
-    frame_id: int
-    path: str
-    hdu: int
-    size: int
-    width: int | None
-    height: int | None
-    cfa_phase: str | None
-    full_scale_adu: float | None
-    content_id: str | None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a measuring process sends back: a measurement, a reason for quarantine, or both for an empty frame.
-
-    `later` says why the frame was left for another time.
-    """
-
-    task: _Task
-    measurement: "FrameMeasurement | None"
-    quarantine: str | None = None
-    later: str | None = None
-    sample: str | None = None  # of the file that was measured
-
-
 def measure_sessions(
     catalog: Catalog,
     session_ids: Sequence[int],
@@ -91,6 +49,7 @@ def measure_sessions(
     force: bool = False,
     dark: Callable[[int], Dark | None] = lambda session_id: None,
     wanted: Callable[[], Sequence[int]] = lambda: (),
+    keep: Keep | None = None,
     progress: Progress = silent,
 ) -> MeasureReport:
     """Measure what is unmeasured in these sessions, in their order, and score them.
@@ -104,8 +63,9 @@ def measure_sessions(
     force : measure again what is known, and what was quarantined here
     dark : the master dark of a session, subtracted before stars are looked for; asked when its turn comes
     wanted : sessions that somebody waits for; asked every few frames, and measured at once
+    keep : given each frame's path, pixels and pattern in the measuring process, to keep a picture of it
     """
-    run = _Run(catalog, workers, force, dark, wanted, progress)
+    run = _Run(catalog, workers, force, dark, wanted, keep, progress)
     for session_id in session_ids:
         run.add(session_id)
     while run.pending:
@@ -123,6 +83,7 @@ class _Run:
         force: bool,
         dark: Callable[[int], Dark | None],
         wanted: Callable[[], Sequence[int]],
+        keep: "Keep | None",
         progress: Progress,
     ) -> None:
         from astrotui.imaging.quality import MEASURE_VERSION
@@ -132,10 +93,11 @@ class _Run:
         self.force = force
         self.dark = dark
         self.wanted = wanted
+        self.keep = keep
         self.progress = progress
         self.version = MEASURE_VERSION
         self.report = MeasureReport()
-        self.pending: dict[int, list[_Task]] = {}
+        self.pending: dict[int, list[Task]] = {}
         self.known: set[int] = set()
         self.done = self.total = 0
 
@@ -155,8 +117,8 @@ class _Run:
         tasks = self.pending.pop(session_id)
         dark = self.dark(session_id) if tasks else None
         digest = dark[1] if dark is not None else None
-        buffer: list[_Answer] = []
-        for answer in _measure_all(tasks, dark[0] if dark is not None else None, self.workers):
+        buffer: list[Answer] = []
+        for answer in measure_all(tasks, dark[0] if dark is not None else None, self.keep, self.workers):
             buffer.append(answer)
             self.done += 1
             self.progress("measuring", self.done, self.total)
@@ -177,7 +139,7 @@ class _Run:
 
 def _unmeasured(
     catalog: Catalog, session_id: int, version: int, force: bool, report: MeasureReport
-) -> list[_Task]:
+) -> list[Task]:
     # Frames without a readable header belong to no session: what is quarantined in one was so by measuring.
     again = true() if force else Frame.quarantine.startswith(NOT_READ, autoescape=True)
     quarantine = or_(Frame.quarantine.is_(None), again)
@@ -196,7 +158,7 @@ def _unmeasured(
             report.kept += 1
             continue
         tasks.append(
-            _Task(
+            Task(
                 frame.id, str(Path(root) / frame.path), frame.hdu, frame.size, frame.width, frame.height,
                 frame.cfa_phase, frame.full_scale_adu, frame.content_id,
             )
@@ -204,122 +166,11 @@ def _unmeasured(
     return tasks
 
 
-# --- in the measuring processes ----------------------------------------------------------------------------------
-
-# The dark of the session being measured; forked children inherit it instead of each reading it.
-_shared: dict[str, "NDArray[np.float32]"] = {}
-
-
-def _use_dark(dark: "NDArray[np.float32] | None") -> None:
-    _shared.clear()
-    if dark is not None:
-        _shared["dark"] = dark
-
-
-def _measure_one(task: _Task) -> _Answer:
-    from astrotui.frames.pixels import open_frame
-    from astrotui.frames.sample import sample_digest
-    from astrotui.imaging.quality import measure_frame
-
-    try:
-        size = Path(task.path).stat().st_size
-        if size != task.size:
-            return _Answer(
-                task, None, later=f"changed since it was indexed: {size:,} bytes, not {task.size:,}"
-            )
-        with open_frame(task.path, task.hdu) as reader:
-            if task.width and task.height and (reader.width, reader.height) != (task.width, task.height):
-                size_now = f"{reader.width}x{reader.height}, not {task.width}x{task.height}"
-                return _Answer(task, None, later=f"changed since it was indexed: {size_now} pixels")
-            sample = sample_digest(task.path)
-            raw = reader.read(0, reader.height)
-    except (FileNotFoundError, NotADirectoryError):
-        return _Answer(task, None, later="the file is gone")
-    except FrameError as error:
-        return _Answer(task, None, clean(error.reason, 300))
-    except OSError as error:
-        return _Answer(task, None, clean(f"{NOT_READ}{error.strerror or error}", 300))
-    dark = _shared.get("dark")
-    if dark is not None and dark.shape != raw.shape[-2:]:
-        dark = None
-    try:
-        found = measure_frame(raw, cfa_phase=task.cfa_phase, full_scale_adu=task.full_scale_adu, dark=dark)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - sep raises bare Exception; one odd frame must not end a night's work
-        _LOG.exception("%s: not measured", clean(task.path, 400))
-        return _Answer(task, None, clean(f"cannot be measured: {error}", 300))
-    blank = found.problem if found.problem is not None and _is_blank(raw) else None
-    return _Answer(task, found, blank, sample=sample)
-
-
-def _is_blank(raw: "NDArray[Any]") -> bool:
-    """Whether there is nothing in an image: one value throughout, or none that is valid."""
-    import numpy as np
-
-    if raw.dtype.kind in "iu":
-        return bool(raw.min() == raw.max())
-    finite = raw[np.isfinite(raw)]
-    return finite.size == 0 or bool(finite.min() == finite.max())
-
-
-def _measure_all(tasks: Sequence[_Task], dark: Path | None, workers: int) -> Iterator[_Answer]:
-    if not tasks:
-        return
-    pixels = None
-    if dark is not None:
-        from astrotui.frames.pixels import read_image
-
-        try:
-            pixels = read_image(dark)
-        except (FrameError, OSError) as error:
-            _LOG.warning("measuring without the master dark: %s", clean(error, 300))
-    count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
-    # The first frame is measured here: it compiles the kernels once, and forked children inherit them and the dark.
-    _use_dark(pixels)
-    yield _measure_one(tasks[0])
-    if count < 2 or len(tasks) < 4:
-        for task in tasks[1:]:
-            _use_dark(pixels)  # another session may have been slipped in
-            yield _measure_one(task)
-        return
-    left = deque(tasks[1:])
-    while left:
-        running: dict[Future[_Answer], _Task] = {}
-        try:
-            with _pool(count, pixels) as pool:
-                while left or running:
-                    while left and len(running) < 3 * count:  # bounded: star lists do not pile up
-                        task = left.popleft()
-                        running[pool.submit(_measure_one, task)] = task
-                    for finished in wait(running, return_when=FIRST_COMPLETED).done:
-                        answer = finished.result()
-                        del running[finished]
-                        yield answer
-        except BrokenProcessPool:
-            # A process was killed, by want of memory or by a frame: each suspect gets a process of its own.
-            yield from (_measure_alone(task, pixels) for task in running.values())
-
-
-def _pool(count: int, dark: "NDArray[np.float32] | None") -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("fork"), initializer=_use_dark, initargs=(dark,)
-    )
-
-
-def _measure_alone(task: _Task, dark: "NDArray[np.float32] | None") -> _Answer:
-    try:
-        with _pool(1, dark) as pool:
-            return pool.submit(_measure_one, task).result()
-    except BrokenProcessPool:
-        return _Answer(task, None, "cannot be measured: it ends the process that tries")
-
-
 # --- into the catalogue ------------------------------------------------------------------------------------------
 
 
 def _store(
-    catalog: Catalog, answers: Sequence[_Answer], dark_digest: str | None, version: int, report: MeasureReport
+    catalog: Catalog, answers: Sequence[Answer], dark_digest: str | None, version: int, report: MeasureReport
 ) -> None:
     if not answers:
         return

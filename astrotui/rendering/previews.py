@@ -19,11 +19,19 @@ from astrotui.rendering.colors import ladder
 from astrotui.rendering.encode import quantized, resized
 from astrotui.rendering.looks import DEFAULT_LOOK, orient
 from astrotui.rendering.render import RenderInfo, render_image
+from astrotui.rendering.small import (
+    SIZE,
+    encode_small,
+    factor_for,
+    kept_small,
+    prune,
+    small_path,
+    write_small,
+)
 from astrotui.rendering.source import Known, PictureSource
 
 Pixels = NDArray[np.uint8]
 MOST_BYTES = 30_000
-SIZE = 480
 SESSION_TARGET = 0.2
 VERSION = 1  # of the code that makes previews; part of their names
 _LOOKED_AT = 7
@@ -71,9 +79,17 @@ def session_stretch(
     return found[(len(found) - 1) // 2][1]
 
 
-def small_frame(source: PictureSource, longest: int) -> Float32Array:
-    """The linear picture, averaged over whole blocks to at least `longest` pixels: float32 (C, h, w), as stored."""
-    return source.reduced(max(1, max(source.width, source.height) // longest))
+def small_frame(source: PictureSource, *, keep: bool = True) -> Float32Array:
+    """The linear picture of a raw frame made small, float32 (C, h, w), as stored: the kept one if there is one.
+
+    Otherwise it is read from the frame, averaged over whole blocks to at least `SIZE` pixels, and kept.
+    """
+    if keep and (linear := kept_small(source.path, source.cfa)) is not None and len(linear) == source.planes:
+        return linear * np.float32(1.0 / source.full_scale)
+    linear = source.reduced(factor_for(source.width, source.height))
+    if keep:
+        write_small(small_path(source.path, source.cfa), encode_small(linear * np.float32(source.full_scale)))
+    return linear
 
 
 def preview_png(
@@ -169,7 +185,10 @@ def frame_preview(
             pass  # not there yet, or a cache that cannot be touched: make it
     with PictureSource(path, known) as source:
         data = preview_png(
-            small_frame(source, size), stretch or frame_stretch(source), size=size, bottom_up=source.bottom_up
+            small_frame(source, keep=False),
+            stretch or frame_stretch(source),
+            size=size,
+            bottom_up=source.bottom_up,
         )
     if cache:
         store(place, data)
@@ -211,25 +230,3 @@ def store(place: Path, data: bytes) -> None:
     if _writes % _PRUNE_EVERY == 0:
         prune(parse_size(load_settings().previews_cap))
     _writes += 1
-
-
-def prune(cap: int, folder: Path | None = None) -> int:
-    """Delete the previews used longest ago until the rest takes 90 % of `cap` bytes; returns how many went."""
-    kept: list[tuple[int, int, Path]] = []
-    for found in (folder or places().previews).glob("*/*"):
-        try:
-            facts = found.stat()
-        except OSError:
-            continue  # another process pruned it
-        kept.append((facts.st_mtime_ns, facts.st_size, found))
-    total = sum(size for _, size, _ in kept)
-    if total <= cap:
-        return 0
-    gone = 0
-    for _, size, found in sorted(kept):
-        found.unlink(missing_ok=True)
-        total -= size
-        gone += 1
-        if total <= 0.9 * cap:
-            break
-    return gone

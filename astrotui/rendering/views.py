@@ -139,9 +139,7 @@ class Gallery:
 
     def _frame(self, request: ViewRequest, source: PictureSource, key: tuple[Hashable, ...]) -> View:
         stretch = self._stretch(request, source, key)
-        small, bottom_up = self._frames.get(
-            key, lambda: (previews.small_frame(source, previews.SIZE), source.bottom_up)
-        )
+        small, bottom_up = self._frames.get(key, lambda: (previews.small_frame(source), source.bottom_up))
         window = window_of(request, source.width, source.height)
         if request.zoom == 1.0:
             linear = small

@@ -158,7 +158,7 @@ def test_cells_of_real_frames(real_frames: Path) -> None:
             from astrotui.imaging.stretch import apply_stretch
             from astrotui.rendering.previews import frame_stretch, small_frame
 
-            shown = apply_stretch(small_frame(source, 480), frame_stretch(source))
+            shown = apply_stretch(small_frame(source), frame_stretch(source))
         picture = make_cells(shown, 60, 20)
         assert len(zlib.compress(as_textual_sends(picture), 6)) <= 3000
         assert len(frame_preview(path, cache=False)) <= 30_000
