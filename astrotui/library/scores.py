@@ -21,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 NOT_ALIGNED = "cannot be aligned"
 STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under the trail is not the sky
 CANDIDATES, SAMPLED = 5, 9  # frames tried as reference, and frames laid on them to see whether they fit
+NEARLY = 0.97  # of the best merit is as good
 BRIGHT = 60  # stars whose common shift is looked for first
 SCALES = (0.95, 1.05)  # one camera in one night: focus and refraction change the scale by far less
 _STORED = {
@@ -34,7 +35,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False)
 class _Scored:
     """A frame on its way to a score."""
 
@@ -59,6 +60,7 @@ class _Scored:
     depth: float | None
     score: float | None
     stars: "StarList | None" = None
+    transform: "Float64Array | None" = None  # onto the reference, where it was found in this run
 
     @property
     def own_problem(self) -> str | None:
@@ -172,7 +174,9 @@ def choose_reference(frames: Sequence[_Scored]) -> _Scored | None:
         clear = min(frame.transparency or 0.0, 1.5)
         return (depth(clear, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0) * spoiled(frame)
 
-    return max(central, key=known_merit)
+    best = max(central, key=known_merit)
+    # Another reference means that all are registered again: not for a hair's breadth.
+    return first if first in central and known_merit(first) >= NEARLY * known_merit(best) else best
 
 
 def _companionable(ranked: Sequence[_Scored]) -> _Scored:
@@ -197,13 +201,17 @@ def _stars(frame: _Scored) -> "StarList":
 
 
 def _register_all(frames: Sequence[_Scored], reference: _Scored) -> None:
-    """Register frames in order: each is tried first with the turn of the one before it."""
+    """Register frames in order: each is tried first with the turn of the one before it.
+
+    Those that were already laid on this reference stay.
+    """
     import numpy as np
 
     before = np.eye(3)
     for frame in frames:
-        found = _register(frame, reference, before)
-        before = found if found is not None else before
+        if frame.reference_id != reference.frame_id:
+            frame.transform = _register(frame, reference, before)
+        before = frame.transform if frame.transform is not None else before
 
 
 def _hint(frame: _Scored, reference: _Scored, before: "Float64Array") -> "Float64Array | None":
