@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
@@ -26,6 +27,7 @@ from astrotui.library.judging import (
     judge_bias,
     judge_dark,
     judge_flat,
+    seconds_of,
     session_distance,
 )
 from astrotui.text import clean
@@ -203,6 +205,15 @@ class Best:
     grade: Grade
 
 
+class _Ranked(NamedTuple):
+    """A dark with the part of its distance that depends on settings, and what the rest is made of."""
+
+    fixed: float
+    temperature_c: float | None
+    date_s: float | None
+    set: SetRecord
+
+
 class DarkFinder:
     """Finds the best dark of many sessions as `match_session` does, without the reasons of all others.
 
@@ -217,7 +228,7 @@ class DarkFinder:
                 self._darks[held.width, held.height].append(held)
             elif held.kind == "bias":
                 self._biases.append(held)
-        self._ranked: dict[tuple[object, ...], tuple[Grade, list[tuple[SetRecord, float]]]] = {}
+        self._ranked: dict[tuple[object, ...], tuple[Grade, list[_Ranked]]] = {}
 
     def best(self, session: Session) -> Best | None:
         """The dark that fits a session best; None when none does. Pins are not looked at."""
@@ -226,27 +237,30 @@ class DarkFinder:
         if known is None:
             known = self._ranked[settings] = self._rank(Shot.of(session))
         grade, sets = known
-        date, temperature = session.first_date, session.temperature_c
+        moment, temperature = seconds_of(session.first_date), session.temperature_c
         nearest, best = (math.inf, 0), None
-        for held, fixed in sets:
-            distance = round(fixed + session_distance(temperature, held, date), 3), held.id
+        for fixed, theirs, date, held in sets:
+            if fixed > nearest[0] + 0.001:
+                break  # the others are further off, whatever the session is
+            distance = round(fixed + session_distance(temperature, theirs, moment, date), 3), held.id
             if distance < nearest:
                 nearest, best = distance, held
         return None if best is None else Best(best, grade)
 
-    def _rank(self, shot: Shot) -> tuple[Grade, list[tuple[SetRecord, float]]]:
-        """The best grade that there is for these settings, and the sets that have it."""
+    def _rank(self, shot: Shot) -> tuple[Grade, list[_Ranked]]:
+        """The best grade that there is for these settings, and the sets that have it, nearest settings first."""
         bias = any(judge_bias(shot, held).grade != "refused" for held in self._biases)
-        by_grade: dict[Grade, list[tuple[SetRecord, float]]] = defaultdict(list)
+        by_grade: dict[Grade, list[_Ranked]] = defaultdict(list)
         for held in self._darks[shot.width, shot.height]:
             if shot.gain and held.gain and abs(shot.gain / held.gain - 1) > 0.01:
                 continue  # as most of a library
             refused, unknown = gates(shot, held)
             if not refused:
                 grade = dark_grade(shot.exposure_s, held.exposure_s, bias=bias)
-                by_grade[grade].append((held, fixed_distance(shot, held, len(unknown))))
+                fixed = fixed_distance(shot, held, len(unknown))
+                by_grade[grade].append(_Ranked(fixed, held.temperature_c, seconds_of(held.date), held))
         best: Grade = min(by_grade, key=GRADES.index, default="refused")
-        return best, by_grade[best]
+        return best, sorted(by_grade[best], key=attrgetter("fixed"))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ SCALE_RANGE = (0.3, 2.0)  # of a dark's exposure to the light's; beyond it scali
 FEW_FRAMES = 5
 FOCAL_TOLERANCE = 0.02
 ROTATOR_TOLERANCE_DEG = 2.0
+_YEAR_S = 365 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,16 @@ def _depth_reasons(held: SetRecord) -> list[str]:
 
 
 def _age(date: datetime | None, held: SetRecord) -> float:
-    if date is None or held.date is None:
-        return 0.2
-    return min(abs((date - held.date).total_seconds()) / 86400 / 365, 3.0) * 0.2
+    return _age_distance(seconds_of(date), seconds_of(held.date))
+
+
+def _age_distance(mine_s: float | None, theirs_s: float | None) -> float:
+    return 0.2 if mine_s is None or theirs_s is None else min(abs(mine_s - theirs_s) / _YEAR_S, 3.0) * 0.2
+
+
+def seconds_of(date: datetime | None) -> float | None:
+    """A date as a number, for `session_distance`."""
+    return None if date is None else date.timestamp()
 
 
 def dark_grade(mine: float | None, theirs: float | None, *, bias: bool) -> Grade:
@@ -181,9 +189,11 @@ def fixed_distance(shot: Shot, held: SetRecord, unknown: int) -> float:
     return unknown + _depth_distance(held) + _exposure_distance(shot.exposure_s, held.exposure_s)
 
 
-def session_distance(temperature_c: float | None, held: SetRecord, date: datetime | None) -> float:
-    """The part of a dark's distance that depends on the session: temperature, age."""
-    return _temperature_distance(temperature_c, held.temperature_c) + _age(date, held)
+def session_distance(
+    mine_c: float | None, theirs_c: float | None, mine_s: float | None, theirs_s: float | None
+) -> float:
+    """The part of a dark's distance that depends on the session: temperature, age (dates as `seconds_of`)."""
+    return _temperature_distance(mine_c, theirs_c) + _age_distance(mine_s, theirs_s)
 
 
 def judge_dark(shot: Shot, held: SetRecord, *, bias: bool, date: datetime | None = None) -> Candidate:
@@ -208,7 +218,9 @@ def judge_dark(shot: Shot, held: SetRecord, *, bias: bool, date: datetime | None
         why = "too far to scale" if bias else "no bias to scale it with"
         first = f"WARNING: {_show(float(theirs))} s for {_show(float(mine))} s, and {why}"
     reasons = [first, *unknown, *_temperature_reasons(shot, held), *_depth_reasons(held)]
-    distance = fixed_distance(shot, held, len(unknown)) + session_distance(shot.temperature_c, held, date)
+    distance = fixed_distance(shot, held, len(unknown)) + session_distance(
+        shot.temperature_c, held.temperature_c, seconds_of(date), seconds_of(held.date)
+    )
     return Candidate(held, grade, round(distance, 3), tuple(reasons))
 
 

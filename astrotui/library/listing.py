@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - records have a field of that name
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from astrotui.catalog.models import Frame, Measurement, Root, Session
 from astrotui.catalog.query import parse
 from astrotui.catalog.saved import saved_texts
 from astrotui.catalog.status import status_expression
-from astrotui.catalog.summaries import session_totals
+from astrotui.catalog.summaries import COUNTS, session_totals
 from astrotui.errors import AstrotuiError, UsageError
 from astrotui.library.calibrators import Best, DarkFinder, load_pins, load_sets, match_session
 from astrotui.library.grouping import calibrated_for
@@ -125,31 +126,32 @@ def list_sessions(
         parsed = parse(query, "sessions", saved=saved_texts(db, "sessions"))
         totals = session_totals()
         rows = db.execute(
-            select(Session, Root.path, *[c for c in totals.c if c.key != "session_id"])
+            select(*Session.__table__.c, Root.path.label("root"), *(totals.c[name] for name in _TOTALS))
             .join(Root, Session.root_id == Root.id)
             .join(totals, totals.c.session_id == Session.id)  # one without lights was corrected away
             .order_by(Session.target, Session.night, Session.id)
         ).all()
-        found = darks(db) if darks is not None else _darks_of(db, [row[0] for row in rows])
-    names = [c.key for c in totals.c if c.key != "session_id"]
-    records = [
-        _session_record(row, root, dict(zip(names, values, strict=True)), found.get(row.id))
-        for row, root, *values in rows
-    ]
+        found = darks(db) if darks is not None else _darks_of(db, rows)
+    records = [_session_record(row, found.get(row.id)) for row in rows]
     if not query.strip():
         return records
     wanted = [r for r in records if parsed.matches(session_fields(r))]
     return parsed.sort(wanted, key=session_fields)
 
 
-def _session_record(
-    row: Session, root: str, totals: dict[str, Any], dark: Mapping[str, Any] | None
-) -> SessionRecord:
+_TOTALS = (*COUNTS, "integration_s")
+_KEYS = (
+    *"id device camera target night exposure_s gain binning filter temperature_c width height cfa note rating".split(),
+    "root", *_TOTALS,
+)  # fmt: skip
+_VALUES = attrgetter(*_KEYS)
+
+
+def _session_record(row: Any, dark: Mapping[str, Any] | None) -> SessionRecord:
+    told = dict(zip(_KEYS, _VALUES(row), strict=True))
     return SessionRecord(
-        row.id, _below(root, row.folder), root, row.device, row.camera, row.target, row.first_date,
-        row.night, row.exposure_s, row.gain, row.binning, row.filter, row.temperature_c, row.width, row.height, row.cfa,
-        dark=dark, warnings=tuple(row.warnings), note=row.note,
-        rating=row.rating, tags=tuple(row.tags), **totals,
+        path=_below(row.root, row.folder), date=row.first_date, dark=dark, warnings=tuple(row.warnings),
+        tags=tuple(row.tags), **told,
     )  # fmt: skip
 
 
@@ -162,7 +164,7 @@ def chosen_darks(db: DbSession) -> dict[int, dict[str, Any]]:
     return _darks_of(db, db.scalars(select(Session)).all())
 
 
-def _darks_of(db: DbSession, sessions: Iterable[Session]) -> dict[int, dict[str, Any]]:
+def _darks_of(db: DbSession, sessions: Iterable[Any]) -> dict[int, dict[str, Any]]:
     sets = [held for held in load_sets(db) if held.kind in ("dark", "bias")]
     if not sets:
         return {}

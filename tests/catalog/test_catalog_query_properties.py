@@ -1,5 +1,6 @@
 """Any query means the same in SQL and in Python, and nothing but `QueryError` leaves the parser."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from astrotui.catalog.summaries import COUNTS, TOTALS, session_rows
 from astrotui.errors import QueryError
 
 ROOT = "/mnt/NAS 1"
+LONGER = int(os.environ.get("ASTROTUI_FUZZ", "1"))
 WORDS = [
     "M 51",
     "m51",
@@ -186,7 +188,7 @@ def fill(catalog: Catalog, library: Any) -> dict[int, str]:
     return darks
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80 * LONGER, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(library=libraries, query=queries("sessions"))
 def test_sessions_mean_the_same_in_sql_and_python(catalog: Catalog, library: Any, query: str) -> None:
     darks = fill(catalog, library)
@@ -209,7 +211,7 @@ def test_sessions_mean_the_same_in_sql_and_python(catalog: Catalog, library: Any
     assert [record["id"] for record in parsed.sort(filter(parsed.matches, records))] == by_sql
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80 * LONGER, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(library=libraries, query=queries("frames"))
 def test_frames_mean_the_same_in_sql_and_python(catalog: Catalog, library: Any, query: str) -> None:
     fill(catalog, library)
@@ -235,7 +237,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250 * LONGER, deadline=None)
 @given(
     text=st.text(max_size=60) | st.lists(pieces | st.text(max_size=4), max_size=12).map("".join),
     scope=st.sampled_from(SCOPES),
@@ -250,6 +252,46 @@ def test_whatever_is_typed_is_a_query_or_a_query_error(catalog: Catalog, text: s
     parsed.matches({})
     with catalog.read() as db:
         db.execute(parsed.select(dark={1: "exact"})).all()
+
+
+AWKWARD = (
+    "M 51",
+    "m51",
+    "M\t51",
+    "M 5 1",
+    "x%51",
+    "x_51",
+    "É 51",
+    "straße51",
+    "STRASSE 51",
+    "a/M51/b",
+    "M513",
+    "AM51",
+    "",
+    " ",
+)
+
+
+@pytest.mark.parametrize("word", ["m51", "M 5", "%", "_5", "é", "ß", "51", "strasse", "a/m", "NAS 1/l", "1"])
+def test_awkward_texts_mean_the_same_in_sql_and_python(catalog: Catalog, word: str) -> None:
+    with catalog.write() as db:
+        for model in (Measurement, Frame, Session, Root):
+            db.execute(delete(model))
+        db.add(root(path=ROOT, id=1))
+        db.flush()
+        for number, text in enumerate(AWKWARD, 1):
+            db.add(session(number, target=text, folder=f"l{number}/{text}", id=number))
+            db.flush()
+            db.add(frame(number, number, id=number, path=f"l{number}/{text}.fits", target=text[::-1]))
+    for term in (f'"{word}"', f'target:"{word}"', f'path:"{word}"'):
+        parsed = parse(term, "frames")
+        with catalog.read() as db:
+            by_sql = {row[0].id for row in db.execute(parsed.select())}
+            rows = db.execute(
+                select(Frame, Session, Measurement).join(Session).outerjoin(Measurement).order_by(Frame.id)
+            ).all()
+        records = [frame_record(row, owner, ROOT, measured) for row, owner, measured in rows]
+        assert {record["id"] for record in records if parsed.matches(record)} == by_sql
 
 
 def test_totals_are_the_columns_that_fields_ask_for() -> None:

@@ -1,6 +1,7 @@
 """TIFF, PNG and camera raw: what they tell, their pixels, and files that lie."""
 
 import contextlib
+import os
 import struct
 import sys
 import types
@@ -23,6 +24,8 @@ from astrotui.frames import names
 from astrotui.frames.identify import read_metadata
 from astrotui.frames.model import FrameType
 from astrotui.frames.pixels import open_frame, read_image
+
+LONGER = int(os.environ.get("ASTROTUI_FUZZ", "1"))
 
 RNG = np.random.default_rng(3)
 
@@ -235,7 +238,9 @@ def test_tiff_that_is_no_frame(tmp_path: Path, content: bytes, reason: str) -> N
         open_frame(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60 * LONGER, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 700), st.binary(min_size=1, max_size=60), st.sampled_from([".tif", ".png"]))
 def test_fuzzed_rasters_raise_frame_errors_only(tmp_path: Path, at: int, noise: bytes, suffix: str) -> None:
     source = tmp_path / f"source{suffix}"
