@@ -1,6 +1,6 @@
 """How the samples of a pixel become its value, in the numbers that the kernels want."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class CombineRule:
     inverse_sigma, variance, photon : float32 (planes, n)
     weight : float32 (n,)
     sky : float32 (planes,)
+    few : pixels with few samples have a rule of their own
     """
 
     method: int | None
@@ -31,6 +32,12 @@ class CombineRule:
     photon: Float32Array
     weight: Float32Array
     sky: Float32Array
+    few: bool = False
+
+    def for_few(self) -> "CombineRule":
+        """The rule for pixels that fewer than KNOWN_NOISE_BELOW frames cover: edges of turned frames and of unions."""
+        low, high = self.low * KNOWN_NOISE_KAPPA, self.high * KNOWN_NOISE_KAPPA
+        return replace(self, method=None, low=low, high=high, few=False)
 
     @property
     def margin(self) -> int:
@@ -72,4 +79,5 @@ def combine_rule(
         photon.astype(np.float32),
         weights.astype(np.float32),
         sky.astype(np.float32),
+        few=auto and not known,
     )

@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.imaging.combine import (
-    run_tile,
-    sorting_network,
-    tile_width,
-)
+from astrotui.imaging.combine import KNOWN_NOISE_BELOW, run_tile, sorting_network, tile_width
 from astrotui.imaging.resample import warp_tile
 from astrotui.imaging.types import Float32Array
 from astrotui.imaging.warp import Interpolation, Place, Warp, Window, places
@@ -111,6 +107,7 @@ class TileWorker:
         self._planes = planes
         self._tasks = tasks
         self._rule = rule
+        self._few = rule.for_few() if rule.few else None
         self._method = method
         self._local = threading.local()
 
@@ -135,7 +132,41 @@ class TileWorker:
         read : reads pixels of a frame
         output, output_row, output_column : where the tile goes
         """
-        m = self._rule.margin
+        region = np.s_[:, output_row : output_row + rows, output_column : output_column + columns]
+        parts = [output.value[region], output.low[region], output.high[region], output.found[region]]
+        found = self._tile(self._rule, x0, y0, columns, rows, bands, read)
+        if found is None:
+            for part in parts:
+                part[:] = 0
+            parts[0][:] = np.nan
+            return
+        for part, one in zip(parts, found, strict=True):
+            part[:] = one
+        few = parts[3] < KNOWN_NOISE_BELOW
+        if self._few is None or not few.any():
+            return
+        half = (columns + 1) // 2  # with its margin a whole tile would be too wide
+        for x in (0, half):
+            width = min(half, columns - x)
+            wanted = few[:, :, x : x + width]
+            if wanted.any():
+                again = self._tile(self._few, x0 + x, y0, width, rows, [None] * len(bands), read)
+                assert again is not None
+                for part, one in zip(parts, again, strict=True):
+                    part[:, :, x : x + width][wanted] = one[wanted]
+
+    def _tile(
+        self,
+        rule: CombineRule,
+        x0: int,
+        y0: int,
+        columns: int,
+        rows: int,
+        bands: Sequence[RawBand | None],
+        read: Reader,
+    ) -> tuple[NDArray[Any], ...] | None:
+        """Value and counts of a tile by a rule, (planes, rows, columns) each; None where no frame is."""
+        m = rule.margin
         place = Place(x0 - m, y0 - m, 0, 0, columns + 2 * m, rows + 2 * m)
         present, parts = [], []
         for number, task in enumerate(self._tasks):
@@ -143,12 +174,8 @@ class TileWorker:
             if found:
                 present.append(number)
                 parts.append(found)
-        region = np.s_[:, output_row : output_row + rows, output_column : output_column + columns]
         if not present:
-            output.value[region] = np.nan
-            for counts in (output.low, output.high, output.found):
-                counts[region] = 0
-            return
+            return None
         tile = self._buffer("tile", (self._planes, place.rows, len(present), tile_width(place.columns)))
         for sample, (number, found) in enumerate(zip(present, parts, strict=True)):
             task = self._tasks[number]
@@ -156,7 +183,7 @@ class TileWorker:
                 tile[:, :, sample] = np.nan  # parts of the tile may be uncovered
             for part, window in found:
                 self._bring(task, part, window, bands[number], read, tile, sample)
-        self._combine(tile, present, place, rows, columns, output, region)
+        return self._combine(rule, tile, present, place, rows, columns)
 
     def _bring(
         self,
@@ -276,18 +303,16 @@ class TileWorker:
 
     def _combine(
         self,
+        rule: CombineRule,
         tile: Float32Array,
         present: list[int],
         place: Place,
         rows: int,
         columns: int,
-        output: BandOutput,
-        region: Any,
-    ) -> None:
+    ) -> tuple[NDArray[Any], ...]:
         from astrotui.imaging.combine_kernels import median_tile
         from astrotui.imaging.known_noise_kernels import known_noise_tile
 
-        rule = self._rule
         weight = np.ascontiguousarray(rule.weight[present])
         value = self._buffer("value", (self._planes, rows, columns))
         counts = self._buffer("counts", (3, self._planes, rows, columns), np.uint16)
@@ -319,8 +344,7 @@ class TileWorker:
                 value,
                 counts,
             )
-        output.value[region] = value
-        output.low[region], output.high[region], output.found[region] = counts
+        return value, *counts
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
         """Memory of this thread for one purpose, kept from tile to tile."""

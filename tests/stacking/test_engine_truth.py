@@ -190,3 +190,26 @@ def test_few_frames_keep_no_trail(tmp_path: Path, count: int) -> None:
     clean = free & (distance > 12)
     rejected = (maps["REJ_LOW"] + maps["REJ_HIGH"])[clean].mean() / (3 * count)
     assert rejected < 0.01
+
+
+def test_edges_that_few_frames_cover_keep_no_trail_and_their_samples(tmp_path: Path) -> None:
+    # 4 of 12 frames lie straight, so that they alone cover the corners; one of these has the trail
+    spec = Spec(seed=8, frames=12, degrees=(0.0, 40.0, 40.0), trail_in=3, hot=10, transparency=(1.0,))
+    made = make_set(tmp_path, spec)
+    result = run_plan(made.plan(tmp_path / "s.fits"), masters=tmp_path / "m", tag="t", workers=2)
+    data, maps = read_result(result.output)
+    few = (maps["COVERAGE"] <= 4) & (maps["COVERAGE"] >= 3) & away_from_stars(made)
+    assert 0.02 < few.mean() < 0.5
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    ((x0, y0, x1, y1, *_),) = made.trails.values()
+    u, v = sim.apply(made.to_frame[3], x, y)
+    distance = np.abs((y1 - y0) * (u - x0) - (x1 - x0) * (v - y0)) / np.hypot(x1 - x0, y1 - y0)
+    near, off = few & (distance < 6), few & (distance > 12)
+    assert near.sum() > 200
+    for plane in data:
+        sky = np.median(plane[off])
+        sigma = 1.4826 * np.median(np.abs(plane[off] - sky))
+        assert (plane[near] > sky + 6 * sigma).sum() == 0
+        assert plane[few & (distance < 1)].mean() - sky < 0.7 * sigma
+    rejected = (maps["REJ_LOW"] + maps["REJ_HIGH"])[off].sum() / (3 * maps["COVERAGE"][off].sum())
+    assert rejected < 0.01
