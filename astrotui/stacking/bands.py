@@ -70,6 +70,9 @@ def plan_memory(
     across = max(plan.width, width or 0)
     planes = 3 if plan.cfa or plan.planes == 3 else 1
     sample = 2 if plan.cfa or plan.planes == 1 else 6
+    unit = (
+        2 if plan.cfa and plan.recipe.debayer == "superpixel" else 1
+    )  # rows of a frame for one of the result
     kinds = {
         spec.digest()
         for c in plan.calibrations
@@ -84,7 +87,7 @@ def plan_memory(
     for rows in _BAND_ROWS:
         if rows > most_rows:
             continue
-        raw = n * (rows + _HALO) * plan.width * sample
+        raw = n * (unit * rows + _HALO) * plan.width * sample
         output = 2 * rows * across * planes * (4 + 3 * 2 + 4)
         for ahead in (True, False):
             for tile_rows in _TILE_ROWS:
@@ -197,7 +200,7 @@ class BandStack:
         sizes = [(b - a) * t.width * t.raw_planes * 2 for (a, b), t in zip(spans, self._tasks, strict=True)]
         # turned frames need many rows of a few columns: the largest go tile by tile until the rest fits
         whole = [
-            size <= 4 * (rows + _HALO) * t.width * t.raw_planes * 2
+            size <= 4 * ((2 if t.superpixel else 1) * rows + _HALO) * t.width * t.raw_planes * 2
             for size, t in zip(sizes, self._tasks, strict=True)
         ]
         total = sum(size for size, keep in zip(sizes, whole, strict=True) if keep)

@@ -36,6 +36,7 @@ __all__ = ["Progress", "choose_band_rows", "run_plan"]
 Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 
+_CELLS = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]])  # cells of a mosaic to its pixels
 _UNDERSHOOT = 3.0  # noise by which an interpolated pixel may lie beyond what its neighbors allow
 
 
@@ -109,6 +110,7 @@ class _Run:
         self.stages: dict[str, float] = {}
         self.color = bool(plan.cfa) or plan.planes == 3
         self.planes = 3 if self.color else 1
+        self.half = bool(plan.cfa) and plan.recipe.debayer == "superpixel"
 
     def run(self, pool: ThreadPoolExecutor, began: float) -> StackResult:
         """All stages; see `run_plan`."""
@@ -179,7 +181,10 @@ class _Run:
         began: float,
     ) -> StackResult:
         plan, used = self.plan, found.used
-        area = frame_field(plan.recipe.frame, found.outlines, plan.width, plan.height)
+        outlines, width, height = found.outlines, plan.width, plan.height
+        if self.half:
+            outlines, width, height = [(one - 0.5) / 2 for one in outlines], width // 2, height // 2
+        area = frame_field(plan.recipe.frame, outlines, width, height)
         if plan.recipe.reject == "percentile" and len(used) > 2:
             try:
                 check_percentile(float(found.sky.min()), float(found.noise.max()))
@@ -197,13 +202,19 @@ class _Run:
             max(2, plan.band_rows),
             area.width,
         )
-        raw = len(used) * (memory.band_rows + 96) * plan.width * (6 if plan.planes == 3 else 2)
+        raw = (
+            len(used)
+            * ((2 if self.half else 1) * memory.band_rows + 96)
+            * plan.width
+            * (6 if plan.planes == 3 else 2)
+        )
         sources = FrameSources([frame.file for frame in plan.frames])
         facts = ResultFacts(
             used=tuple(u.index for u in used),
             planes=self.planes,
-            dx=area.x0,
-            dy=area.y0,
+            dx=2 * area.x0 if self.half else area.x0,
+            dy=2 * area.y0 if self.half else area.y0,
+            scale=0.5 if self.half else 1.0,
             normalize=found.normalize,
             reject=self._rejection(len(used)),
             masters=tuple(
@@ -277,11 +288,10 @@ class _Run:
 
     def _task(self, used: UsedFrame, calibrations: Sequence[LoadedCalibration]) -> FrameTask:
         plan, frame = self.plan, self.plan.frames[used.index]
-        superpixel = bool(frame.cfa) and plan.recipe.debayer == "superpixel"
         transform, width, height = used.transform, frame.width, frame.height
         phase = (0, 0, -1)
-        if superpixel:  # pixel x of a plane lies at 2 x + 0.5 of the mosaic
-            transform = transform @ np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]])
+        if self.half:  # pixel x of a plane, and of the result, lies at 2 x + 0.5 of the mosaic
+            transform = np.linalg.inv(_CELLS) @ transform @ _CELLS
             width, height = width // 2, height // 2
         elif frame.cfa:
             phase = (*red_phase(frame.cfa), BILINEAR if plan.recipe.debayer == "bilinear" else MALVAR)
@@ -293,7 +303,7 @@ class _Run:
             raw_planes=frame.planes,
             cfa=frame.cfa,
             phase=phase,
-            superpixel=superpixel,
+            superpixel=self.half,
             step=2 if frame.cfa else 1,
             calibration=calibrations[frame.calibration],
             factor=used.factor.astype(np.float32),

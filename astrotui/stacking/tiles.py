@@ -133,7 +133,9 @@ class TileWorker:
         output, output_row, output_column : where the tile goes
         """
         region = np.s_[:, output_row : output_row + rows, output_column : output_column + columns]
-        parts = [output.value[region], output.low[region], output.high[region], output.found[region]]
+        parts: list[NDArray[Any]] = [
+            image[region] for image in (output.value, output.low, output.high, output.found)
+        ]
         found = self._tile(self._rule, x0, y0, columns, rows, bands, read)
         if found is None:
             for part in parts:
@@ -142,7 +144,7 @@ class TileWorker:
             return
         for part, one in zip(parts, found, strict=True):
             part[:] = one
-        few = parts[3] < KNOWN_NOISE_BELOW
+        few = np.asarray(parts[3] < KNOWN_NOISE_BELOW)
         if self._few is None or not few.any():
             return
         half = (columns + 1) // 2  # with its margin a whole tile would be too wide

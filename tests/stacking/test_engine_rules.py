@@ -358,7 +358,6 @@ def test_rotated_edges_are_noisy_and_not_dark(turned: SimulatedSet, tmp_path: Pa
         {"align": "homography"},
         {"align": "shift", "resample": "nearest", "normalize": "none"},
         {"align": "none", "normalize": "none", "cosmetic": "off"},
-        {"debayer": "superpixel"},
     ],
     ids=str,
 )
@@ -377,6 +376,35 @@ def test_every_choice_gives_a_picture(made: SimulatedSet, tmp_path: Path, recipe
     if recipe.get("align") not in ("none", "shift"):
         bright = default[inner] > np.percentile(default[inner], 99.9)
         assert np.corrcoef(default[inner][bright], data[inner][bright])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("frame", ["reference", "union", "intersection"])
+def test_super_pixels_give_half_the_size_in_the_right_place(
+    made: SimulatedSet, tmp_path: Path, frame: str
+) -> None:
+    from astropy.io import fits
+
+    whole, maps = read_result(stack(made, tmp_path, "whole.fits", frame=frame).output)
+    plan = made.plan(tmp_path / "half.fits", frame=frame, debayer="superpixel", header={"XPIXSZ": 2.0})
+    result = run_plan(plan, masters=made.folder / "masters", tag="test", workers=2)
+    half, half_maps = read_result(result.output)
+    assert half.shape[1] == pytest.approx(whole.shape[1] / 2, abs=2)
+    assert half_maps["COVERAGE"].max() == maps["COVERAGE"].max() == 9
+    with fits.open(result.output) as hdus:
+        assert hdus[0].header["XPIXSZ"] == 4.0
+    if frame != "reference":
+        return
+    assert half.shape == (3, HEIGHT // 2, WIDTH // 2)
+    binned = (
+        whole[:, : HEIGHT // 2 * 2, : WIDTH // 2 * 2].reshape(3, HEIGHT // 2, 2, WIDTH // 2, 2).mean((2, 4))
+    )
+    for plane, wanted, own in zip(half, binned, (-0.25, 0.0, 0.25), strict=True):
+        found, true = plane[20:-20, 20:-20], wanted[20:-20, 20:-20]
+        assert abs(np.median(found) - np.median(true)) < 1
+        # red and blue are where they are in the cell, a quarter of its size from its middle
+        for slope in np.gradient(true):
+            shift = -np.sum((found - true) * slope) / np.sum(slope * slope)
+            assert abs(shift + own) < (0.15 if own else 0.08)
 
 
 def test_percentile_is_refused_on_a_dark_subtracted_sky(made: SimulatedSet, tmp_path: Path) -> None:
