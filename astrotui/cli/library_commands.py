@@ -203,10 +203,12 @@ def frames(state: State, session: str, query: tuple[str, ...], as_csv: bool, pat
 @click.command("set")
 @click.argument("specs", nargs=-1, required=True, metavar="SESSION|FRAMES ...")
 @click.option("--where", "query", default="", metavar="QUERY", help="Only these frames of the sessions.")
-@click.option("--type", "frame_type", help="light, dark, bias, flat, dark-flat or stack.")
-@click.option("--target", help="Name of the object; '' for unknown.")
-@click.option("--filter", "filter_", help="Name of the filter; '' for unknown.")
-@click.option("--pattern", help="CFA pattern at the first pixel: RGGB, GRBG, GBRG, BGGR or none.")
+@click.option(
+    "--type", "frame_type", help="light, dark, bias, flat, dark-flat, stack, or auto: as the file says."
+)
+@click.option("--target", help="Name of the object; '' for unknown, auto as the file says.")
+@click.option("--filter", "filter_", help="Name of the filter; '' for unknown, auto as the file says.")
+@click.option("--pattern", help="CFA pattern at the first pixel: RGGB, GRBG, GBRG, BGGR, none, or auto.")
 @click.option("--note", "note_", help="A note; '' takes it away.")
 @click.option("--rating", type=click.IntRange(0, 5), help="1 to 5; 0 takes it away.")
 @click.option("--tag", multiple=True, help="Add a tag.")
@@ -235,7 +237,8 @@ def set_(
     """Correct what files say, or add notes, ratings, tags and pins to SESSION, frames or stacks.
 
     Name a session (id, folder or query), the path of a frame, or stack:ID. Corrections stick when files are read
-    again; those of a whole folder hold for frames that come into it later, and may name a folder of darks or flats.
+    again, until they are withdrawn with auto; those of a whole folder hold for frames that come into it later, and
+    may name a folder of darks or flats.
     """
     from astrotui.library.annotate import Notes, annotate, find_things, pin
     from astrotui.library.corrections import correct

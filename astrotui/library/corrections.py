@@ -1,23 +1,31 @@
 """What a person corrected in what files say, applied whenever they are read; it sticks."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Correction, Frame
+from astrotui.catalog.models import Correction, Frame, Root
 from astrotui.errors import UsageError
 from astrotui.frames.model import FrameType
 from astrotui.library.duplicates import refresh_duplicates
 from astrotui.library.grouping import directly_in, drop_empty, regroup
+from astrotui.library.readers import FACTS, Fresh, read_one
 from astrotui.text import clean
 
 FIELDS = ("type", "target", "filter", "pattern")
+AUTO = "auto"  # the value that withdraws a correction
+_COLUMNS = {
+    "type": ("frame_type",),
+    "pattern": ("cfa", "cfa_phase"),
+    "target": ("target",),
+    "filter": ("filter",),
+}
 _CHUNK = 500
 _PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
@@ -72,13 +80,15 @@ def check_correction(field: str, value: str) -> str:
     if field == "type":
         word = value.strip().lower().replace("darkflat", "dark-flat").replace("offset", "bias")
         if word not in [str(t) for t in FrameType]:
-            raise UsageError(f"--type {clean(value, 40)!r} is not known; choose {', '.join(FrameType)}")
+            raise UsageError(
+                f"--type {clean(value, 40)!r} is not known; choose {', '.join(FrameType)} or auto"
+            )
         return word
     if field == "pattern":
         word = value.strip().upper()
         if word not in _PATTERNS and word != "NONE":
             raise UsageError(
-                f"--pattern {clean(value, 40)!r} is not known; choose {', '.join(_PATTERNS)} or none"
+                f"--pattern {clean(value, 40)!r} is not known; choose {', '.join(_PATTERNS)}, none or auto"
             )
         return word if word != "NONE" else "none"
     return clean(value, 100)
@@ -87,8 +97,14 @@ def check_correction(field: str, value: str) -> str:
 def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str]) -> int:
     """Correct `fields` of these frames, now and at every later indexing; returns the number of frames.
 
-    Where these are all frames of a folder, frames that come into the folder later are corrected likewise.
+    Where these are all frames of a folder, frames that come into the folder later are corrected likewise. The value
+    "auto" withdraws what was corrected: the files count again.
     """
+    withdrawn = [field for field, value in fields.items() if value == AUTO and field in FIELDS]
+    if withdrawn:
+        count = _withdraw(catalog, frame_ids, withdrawn)
+        kept = {field: value for field, value in fields.items() if field not in withdrawn}
+        return correct(catalog, frame_ids, kept) if kept else count
     checked = {field: check_correction(field, value) for field, value in fields.items()}
     columns = {
         column: new for field, value in checked.items() for column, new in _columns(field, value).items()
@@ -110,10 +126,7 @@ def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str
             here = (Frame.root_id == root_id, Frame.quarantine.is_(None), *directly_in(name))
             if db.scalar(select(func.count()).select_from(Frame).where(*here)) == corrected:
                 _remember(db, root_id, name, "", checked)
-            regroup(db, root_id, name)
-        for root_id in {root_id for root_id, _ in folders}:
-            drop_empty(db, root_id)
-        refresh_duplicates(db)
+        _regroup(db, folders)
     return count
 
 
@@ -129,3 +142,58 @@ def _remember(db: DbSession, root_id: int, folder: str, content: str, checked: M
                 set_={"value": value, "made": now},
             )
         )
+
+
+def _withdraw(catalog: Catalog, frame_ids: Sequence[int], fields: Sequence[str]) -> int:
+    """Forget corrections of these frames and of their folders, and take what the files say again.
+
+    A file that cannot be read now keeps its corrected values until it is indexed again.
+    """
+    columns = [column for field in fields for column in _COLUMNS[field]]
+    told: dict[int, dict[str, Any] | None] = {}
+    contents: list[str] = []
+    folders: set[tuple[int, str]] = set()
+    with catalog.read() as db:
+        for start in range(0, len(frame_ids), _CHUNK):
+            chunk = Frame.id.in_(frame_ids[start : start + _CHUNK])
+            rows = db.execute(
+                select(
+                    Frame.id,
+                    Frame.root_id,
+                    Frame.path,
+                    Frame.size,
+                    Frame.mtime_ns,
+                    Frame.content_id,
+                    Root.path,
+                )
+                .join(Root, Frame.root_id == Root.id)
+                .where(chunk)
+            ).all()
+            for frame_id, root_id, path, size, mtime_ns, content, root in rows:
+                facts = read_one(root, Fresh(path, size, mtime_ns)).facts
+                told[frame_id] = None if facts is None else dict(zip(FACTS, facts, strict=True))
+                contents += [content] if content else []
+                folders.add((root_id, path.rpartition("/")[0]))
+    with catalog.write() as db:
+        for start in range(0, len(contents), _CHUNK):
+            some = Correction.content_id.in_(contents[start : start + _CHUNK])
+            db.execute(delete(Correction).where(some, Correction.field.in_(fields)))
+        for root_id, folder in folders:
+            here = (Correction.root_id == root_id, Correction.folder == folder, Correction.content_id == "")
+            db.execute(delete(Correction).where(*here, Correction.field.in_(fields)))
+        for frame_id, now in told.items():
+            values = {"mtime_ns": -1} if now is None else {column: now[column] for column in columns}
+            db.execute(update(Frame).where(Frame.id == frame_id).values(values))
+        _regroup(db, folders)
+    return len(told)
+
+
+def _regroup(db: DbSession, folders: Iterable[tuple[int, str]]) -> None:
+    """Put the frames of changed folders into their sessions and sets again."""
+    roots = set()
+    for root_id, name in folders:
+        regroup(db, root_id, name)
+        roots.add(root_id)
+    for root_id in roots:
+        drop_empty(db, root_id)
+    refresh_duplicates(db)

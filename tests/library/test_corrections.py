@@ -114,3 +114,42 @@ def test_a_note_survives_a_type_set_by_mistake(
     assert list_sessions(catalog) == []
     correct(catalog, [1], {"type": "light"})
     assert [(s.id, s.note) for s in list_sessions(catalog)] == [(1, "windy")]
+
+
+def test_a_correction_can_be_withdrawn(catalog: Catalog, tmp_path: Path, write_frame: WriteFrame) -> None:
+    root = tmp_path / "root"
+    for i in range(3):
+        write_frame(root / "M1" / f"{i}.fits", DATE_OBS=f"2025-01-02T22:0{i}:00")
+    index_roots(catalog, [root])
+    ids = [1, 2, 3]
+    correct(catalog, ids, {"type": "dark", "target": "M 2", "filter": "Ha", "pattern": "none"})
+    assert list_sessions(catalog) == []
+    assert correct(catalog, ids, {"type": "auto", "target": "auto"}) == 3
+    (session,) = list_sessions(catalog)
+    assert (session.lights, session.target, session.filter, session.cfa) == (3, "M 1", "Ha", None)
+    # Mixed with another correction, and for one frame of a corrected folder only.
+    correct(catalog, [1], {"filter": "auto", "target": "M 3"})
+    found = {s.target: (s.lights, s.filter) for s in list_sessions(catalog)}
+    assert found == {"M 3": (1, None), "M 1": (2, "Ha")}
+    write_frame(root / "M1" / "3.fits", DATE_OBS="2025-01-02T23:00:00")
+    index_roots(catalog, [root], again=True)
+    found = {(s.target, s.filter): s.lights for s in list_sessions(catalog)}
+    assert found == {("M 3", None): 1, ("M 1", "Ha"): 2, ("M 1", None): 1}
+
+
+def test_a_correction_of_a_vanished_file_is_withdrawn_when_it_comes_back(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    path = tmp_path / "root" / "x.fits"
+    write_frame(path)
+    index_roots(catalog, [tmp_path / "root"])
+    correct(catalog, [1], {"target": "M 42"})
+    content = path.read_bytes()
+    path.unlink()
+    (path.parent / "y.txt").write_text("the folder is not empty")
+    index_roots(catalog, [tmp_path / "root"])
+    correct(catalog, [1], {"target": "auto"})
+    assert [s.target for s in list_sessions(catalog)] == ["M 42"]
+    path.write_bytes(content)
+    index_roots(catalog, [tmp_path / "root"])
+    assert [s.target for s in list_sessions(catalog)] == ["M 1"]
