@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+GAMMA = "probably gamma-encoded, not linear: "  # begins the warning of files that should not calibrate
+
 
 class FrameType(StrEnum):
     """What a file holds. A stack is a result, from astrotui or a device: indexed, never stacked again."""

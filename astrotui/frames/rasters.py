@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import FrameError
 from astrotui.frames.cards import KeywordTable
+from astrotui.frames.model import GAMMA
 from astrotui.frames.names import FileFormat
 from astrotui.frames.sources import FdSource, RegularFile, open_regular
 from astrotui.frames.stored import Stored
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from astrotui.frames.raster_pixels import TiffLayout
 
 _DIGEST_BYTES = 64 * 1024
-_GAMMA = "probably gamma-encoded, not linear: "
 
 
 def read_stored(path: Path, kind: FileFormat) -> Stored:
@@ -53,9 +53,9 @@ def _read_tiff(path: Path) -> Stored:
     layout = tiff_layout(path)
     warnings: tuple[str, ...] = ()
     if layout.bits == 8 and layout.kind != "f":
-        warnings = (_GAMMA + "an 8-bit TIFF",)
+        warnings = (GAMMA + "an 8-bit TIFF",)
     elif layout.profile:
-        warnings = (_GAMMA + "the TIFF carries a color profile",)
+        warnings = (GAMMA + "the TIFF carries a color profile",)
     full = None if layout.kind == "f" or layout.bits > 16 else float(2**layout.bits - 1)
     return Stored(
         header=KeywordTable(_exif_keywords(layout.tags)),

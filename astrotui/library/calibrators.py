@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +21,9 @@ from astrotui.library.judging import (
     Kind,
     SetRecord,
     Shot,
+    dark_gates,
     dark_grade,
     fixed_distance,
-    gates,
     judge_bias,
     judge_dark,
     judge_flat,
@@ -37,6 +37,7 @@ __all__ = [
     "judge_dark", "judge_flat", "load_pins", "load_sets", "match_flat_darks", "match_session", "session_match",
 ]  # fmt: skip
 
+_SHOT = tuple(field.name for field in fields(Shot))
 DRIFT_C = 2.0  # a sensor that moves by more within a night wants several darks
 GAP_BAND_C = 5.0  # sessions so near in temperature can share a dark that is still to be shot
 
@@ -64,10 +65,10 @@ def load_sets(db: DbSession, kind: Kind | None = None) -> list[SetRecord]:
 def _record(row: CalibrationSet, root: str, frames: int, first: str) -> SetRecord:
     place = Path(root) / (first if row.is_master else row.folder)
     return SetRecord(
-        row.id, row.kind, str(place), row.camera, row.exposure_s, row.gain, row.offset, row.readout_mode, row.binning,
-        row.filter, row.temperature_c, row.width, row.height, row.cfa_phase, row.focal_mm, row.rotator_deg, row.roi_x,
-        row.roi_y, row.date, row.depth if row.is_master else frames, row.is_master, row.calstat, tuple(row.warnings),
-        row.device,
+        id=row.id, kind=row.kind, path=str(place), date=row.date, frames=row.depth if row.is_master else frames,
+        is_master=row.is_master, calstat=row.calstat, warnings=tuple(row.warnings), device=row.device,
+        median_adu=row.median_adu, full_scale_adu=row.full_scale_adu,
+        **{name: getattr(row, name) for name in _SHOT},
     )  # fmt: skip
 
 
@@ -254,7 +255,7 @@ class DarkFinder:
         for held in self._darks[shot.width, shot.height]:
             if shot.gain and held.gain and abs(shot.gain / held.gain - 1) > 0.01:
                 continue  # as most of a library
-            refused, unknown = gates(shot, held)
+            refused, unknown = dark_gates(shot, held)
             if not refused:
                 grade = dark_grade(shot.exposure_s, held.exposure_s, bias=bias)
                 fixed = fixed_distance(shot, held, len(unknown))

@@ -334,6 +334,7 @@ def _set_values(members: Sequence[Member]) -> dict[str, Any]:
         "temperature_c": _median(columns["temperature_c"]),
         "calstat": first.calstat,
         "date": min((d for d in columns["date_obs"] if d is not None), default=None),
+        "median_adu": None,  # of frames that may have changed
         "warnings": shared_warnings(columns["warnings"]),
     }
 

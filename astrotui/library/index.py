@@ -18,6 +18,7 @@ from astrotui.catalog.models import Frame, Root
 from astrotui.errors import AstrotuiError
 from astrotui.frames.scan import FoundFile, ScanNote, scan
 from astrotui.library.duplicates import refresh_duplicates
+from astrotui.library.flat_levels import note_flat_levels
 from astrotui.library.grouping import directly_in, inside
 from astrotui.library.index_report import IndexReport
 from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of, resume
@@ -74,6 +75,7 @@ def index_roots(
     if report.new or report.changed or report.moved or report.missing or report.returned:
         with catalog.write(durable=False) as db:
             report.duplicates = refresh_duplicates(db)
+        note_flat_levels(catalog, progress)
     report.stacks = find_moved_stacks(catalog)
     if not report.frames and not report.quarantined and not report.missing:
         names = ", ".join(report.roots)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from astrotui.catalog.models import Session
+from astrotui.frames.model import GAMMA
 from astrotui.text import plural
 
 Kind = Literal["dark", "bias", "flat", "dark-flat"]
@@ -20,40 +21,12 @@ SCALE_RANGE = (0.3, 2.0)  # of a dark's exposure to the light's; beyond it scali
 FEW_FRAMES = 5
 FOCAL_TOLERANCE = 0.02
 ROTATOR_TOLERANCE_DEG = 2.0
+FLAT_RANGE = (1 / 3, 2 / 3)  # of full scale, for the median of a flat
+CLIPPED = 0.98
 _YEAR_S = 365 * 86400.0
 
 
-@dataclass(frozen=True)
-class SetRecord:
-    """A calibration set as people see it. `frames` is None for a master of unknown depth."""
-
-    id: int
-    kind: str
-    path: str
-    camera: str | None
-    exposure_s: float | None
-    gain: float | None
-    offset: float | None
-    readout_mode: str | None
-    binning: str | None
-    filter: str | None
-    temperature_c: float | None
-    width: int
-    height: int
-    cfa_phase: str | None
-    focal_mm: float | None
-    rotator_deg: float | None
-    roi_x: int | None
-    roi_y: int | None
-    date: datetime | None
-    frames: int | None
-    is_master: bool
-    calstat: str
-    warnings: tuple[str, ...]
-    device: str | None = None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shot:
     """What matching looks at: the settings of a session, or of a set of flats that wants its own darks."""
 
@@ -74,9 +47,26 @@ class Shot:
     roi_y: int | None
 
     @classmethod
-    def of(cls, thing: Session | SetRecord) -> "Shot":
+    def of(cls, thing: "Session | Shot") -> "Shot":
         """The settings of a session or set."""
-        return cls(**{f.name: getattr(thing, f.name) for f in fields(cls)})
+        return cls(**{f.name: getattr(thing, f.name) for f in fields(Shot)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetRecord(Shot):
+    """A calibration set as people see it. `frames` is None for a master of unknown depth."""
+
+    id: int
+    kind: str
+    path: str
+    date: datetime | None
+    frames: int | None
+    is_master: bool
+    calstat: str
+    warnings: tuple[str, ...]
+    device: str | None = None
+    median_adu: float | None = None
+    full_scale_adu: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +99,8 @@ def gates(shot: Shot, held: SetRecord, *, with_gain: bool = True) -> tuple[list[
         elif not equal():
             refused.append(f"{name} {_show(theirs)}{unit}, the lights have {_show(mine)}{unit}")
 
+    if any(warning.startswith(GAMMA) for warning in held.warnings):
+        refused.append(f"{GAMMA.removesuffix(': ')}; pin it if you know that it is linear")
     gate("camera", shot.camera, held.camera, lambda: _same_name(str(shot.camera), str(held.camera)))
     if (shot.width, shot.height) != (held.width, held.height):
         refused.append(f"size {held.width}x{held.height}, the lights have {shot.width}x{shot.height}")
@@ -127,6 +119,14 @@ def gates(shot: Shot, held: SetRecord, *, with_gain: bool = True) -> tuple[list[
                 held.readout_mode,
                 lambda: shot.readout_mode == held.readout_mode,
             )
+    return refused, unknown
+
+
+def dark_gates(shot: Shot, held: SetRecord) -> tuple[list[str], list[str]]:
+    """`gates` of a dark. One of which neither camera nor exposure can be compared fits by chance at most."""
+    refused, unknown = gates(shot, held)
+    if None in (shot.camera, held.camera) and None in (shot.exposure_s, held.exposure_s):
+        refused.append("neither camera nor exposure are known; pin it if you know that it fits")
     return refused, unknown
 
 
@@ -198,7 +198,7 @@ def session_distance(
 
 def judge_dark(shot: Shot, held: SetRecord, *, bias: bool, date: datetime | None = None) -> Candidate:
     """Grade a dark set for lights. `bias` says that a matching bias exists, so that a dark can be scaled."""
-    refused, unknown = gates(shot, held)
+    refused, unknown = dark_gates(shot, held)
     mine, theirs = shot.exposure_s, held.exposure_s
     if refused:
         return Candidate(
@@ -273,6 +273,19 @@ def judge_flat(shot: Shot, held: SetRecord, date: datetime | None = None) -> Can
             refused.append(f"rotator {turn:.1f} degrees away")
     if refused:
         return Candidate(held, "refused", 100.0 + 10 * len(refused), tuple(refused + reasons))
-    distance = len(reasons) + _depth_distance(held) + 5 * _age(date, held)
+    level = _level_reasons(held)
+    distance = len(reasons) + len(level) + _depth_distance(held) + 5 * _age(date, held)
     grade: Grade = "near" if reasons else "exact"
-    return Candidate(held, grade, round(distance, 3), (*reasons, *_depth_reasons(held)))
+    return Candidate(held, grade, round(distance, 3), (*reasons, *level, *_depth_reasons(held)))
+
+
+def _level_reasons(held: SetRecord) -> list[str]:
+    """What is wrong with the exposure of flats, by the median of one of them."""
+    if held.median_adu is None or not held.full_scale_adu:
+        return []
+    level = held.median_adu / held.full_scale_adu
+    if level >= CLIPPED:
+        return ["WARNING: the flat is clipped"]
+    if FLAT_RANGE[0] <= level <= FLAT_RANGE[1]:
+        return []
+    return [f"WARNING: the flat's median is {level:.0%} of full scale; a third to two thirds is good"]

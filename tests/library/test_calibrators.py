@@ -2,20 +2,26 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from astrotui.catalog.database import Catalog
 from astrotui.errors import UsageError
 from astrotui.library.annotate import pin
-from astrotui.library.calibrators import SetRecord, Shot, judge_dark, judge_flat, session_match
+from astrotui.library.calibrators import SetRecord, Shot, judge_dark, judge_flat, load_sets, session_match
 from astrotui.library.index import index_roots
 from tests.library.conftest import WriteFrame
 
-LIGHT = Shot("DWARFII", 10.0, 60.0, None, None, "1x1", None, 15.0, 3840, 2160, "GBRG", None, None, None, None)
+SETTINGS: dict[str, Any] = {
+    "exposure_s": 10.0, "gain": 60.0, "offset": None, "readout_mode": None, "binning": "1x1", "filter": None,
+    "temperature_c": 15.0, "width": 3840, "height": 2160, "cfa_phase": "GBRG", "focal_mm": None, "rotator_deg": None,
+    "roi_x": None, "roi_y": None,
+}  # fmt: skip
+LIGHT = Shot(camera="DWARFII", **SETTINGS)
 DARK = SetRecord(
-    1, "dark", "/d", "DWARF II", 10.0, 60.0, None, None, "1x1", None, 15.0, 3840, 2160, "GBRG", None, None, None, None, None,
-    20, False, "", (),
+    id=1, kind="dark", path="/d", camera="DWARF II", date=None, frames=20, is_master=False, calstat="", warnings=(),
+    **SETTINGS,
 )  # fmt: skip
 
 
@@ -38,6 +44,10 @@ def grade(light: Shot = LIGHT, bias: bool = False, **changes: object) -> tuple[s
         ({"temperature_c": None}, "exact"),
         ({"temperature_c": 30.0}, "exact"),
         ({"gain": None}, "exact"),
+        ({"exposure_s": None}, "near"),
+        ({"camera": None}, "exact"),
+        ({"camera": None, "exposure_s": None}, "refused"),
+        ({"warnings": ("probably gamma-encoded, not linear: an 8-bit TIFF",)}, "refused"),
     ],
 )
 def test_grades(changes: dict[str, object], expected: str) -> None:
@@ -73,6 +83,51 @@ def test_flats_need_the_same_optics() -> None:
     assert judge_flat(light, replace(flat, filter="OIII")).grade == "refused"
     assert judge_flat(light, replace(flat, focal_mm=400.0)).grade == "refused"
     assert judge_flat(light, replace(flat, rotator_deg=90.0)).grade == "refused"
+
+
+@pytest.mark.parametrize(
+    ("median", "said"),
+    [
+        (None, ""),
+        (2000.0, ""),
+        (400.0, "WARNING: the flat's median is 10% of full scale"),
+        (3900.0, "WARNING: the flat's median is 95% of full scale"),
+        (4095.0, "WARNING: the flat is clipped"),
+    ],
+)
+def test_flats_are_judged_by_their_level(median: float | None, said: str) -> None:
+    flat = replace(DARK, kind="flat", median_adu=median, full_scale_adu=4095.0)
+    found = judge_flat(LIGHT, flat)
+    assert found.grade == "exact"
+    assert (said in "; ".join(found.reasons)) if said else not found.reasons
+
+
+def test_the_level_of_flats_is_read_once_and_anew_when_they_change(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    root = tmp_path / "root"
+    write_frame(root / "lights" / "0.fits", EXPTIME=10.0)
+    for i in range(2):
+        write_frame(root / "flats" / f"{i}.fits", value=200, IMAGETYP="FLAT", EXPTIME=1.0)
+    index_roots(catalog, [root])
+
+    def level() -> float:
+        with catalog.read() as db:
+            (flat,) = (held for held in load_sets(db) if held.kind == "flat")
+        assert flat.median_adu is not None
+        return flat.median_adu
+
+    assert level() == pytest.approx(200, abs=5)
+    (found,) = session_match(catalog, 1).candidates["flat"]
+    assert "of full scale" in "; ".join(found.reasons)
+    for i in range(2):
+        path = root / "flats" / f"{i}.fits"
+        path.unlink()
+        write_frame(path, value=30000, IMAGETYP="FLAT", EXPTIME=1.5)
+    index_roots(catalog, [root])
+    assert level() == pytest.approx(30000, abs=5)
+    (found,) = session_match(catalog, 1).candidates["flat"]
+    assert "of full scale" not in "; ".join(found.reasons)
 
 
 def test_the_seed_s_library_is_refused_with_its_reason(
