@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -29,6 +29,9 @@ from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.work import start, terminal_is_gone
+
+if TYPE_CHECKING:
+    from astrotui.jobs.records import JobRecord
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
@@ -63,6 +66,7 @@ class AstroApp(AheadApp):
     store : the catalogue, off the event loop
     pictures : the helper process that makes pictures
     session_id : the session that Frames, Darks and the stack form are about
+    live : jobs that run or wait, as of the last look
     """
 
     TITLE = "astrotui"
@@ -99,6 +103,7 @@ class AstroApp(AheadApp):
         self.roots = tuple(roots)
         self.session_id: int | None = None
         self._progress = ""
+        self.live: tuple[JobRecord, ...] = ()
         self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
@@ -179,7 +184,7 @@ class AstroApp(AheadApp):
 
     async def _changed(self, *, reload: bool) -> None:
         news = await self.store.read(self.follower.look)
-        self._progress = news.running
+        self._progress, self.live = news.running, news.live
         screen = self.screen_stack[0] if self.screen_stack else None
         if isinstance(screen, Place):
             self.show_running(screen)
@@ -319,7 +324,8 @@ class AstroApp(AheadApp):
                 "waiting until your last decisions are in the catalogue; q again to leave without", timeout=30
             )
         await writing
-        self.exit()
+        going = ", ".join(str(job.id) for job in self.live)
+        self.exit(message=f"astrotui: job {going} goes on; `astrotui jobs` shows it" if going else None)
 
     def _ask_to_leave(self) -> None:
         text = "Another program keeps the catalogue busy, and your last decisions are not in it yet. Leave without?"

@@ -110,6 +110,11 @@ class SessionFrames:
         return self._under_way > 0
 
     @property
+    def unmeasured(self) -> bool:
+        """Whether no frame has a score yet."""
+        return all(frame.score is None for frame in self._frames.values())
+
+    @property
     def records(self) -> "list[FrameRecord]":
         """All frames of the session."""
         return list(self._frames.values())

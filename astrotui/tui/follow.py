@@ -1,5 +1,6 @@
 """Jobs as the app follows them: how far the running one is, and what to say when one ends."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class News:
-    """What changed since the last look: `running` is a few characters for the bar of places."""
+    """What changed since the last look: `running` is a few characters for the bar of places, `live` what goes on."""
 
     running: str
     ended: "tuple[JobRecord, ...]"
+    live: "tuple[JobRecord, ...]" = ()
 
 
 class Follower:
@@ -33,7 +35,7 @@ class Follower:
         here = {job.id for job in live}
         ended = tuple(show(catalog, job_id) for job_id in sorted(self._waited - here))
         self._waited = here
-        return News(_running(live), ended)
+        return News(_running(live), ended, tuple(live))
 
 
 def _running(live: "list[JobRecord]") -> str:
@@ -43,3 +45,15 @@ def _running(live: "list[JobRecord]") -> str:
     first = running[0]
     share = f"{100 * min(first.done, first.total) // first.total}%" if first.total else "▸"
     return f"{share}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
+
+
+def working(live: "Iterable[JobRecord]", *kinds: str) -> str:
+    """What a running or waiting job of these kinds is doing, in a few words; empty if there is none."""
+    jobs = sorted((j for j in live if j.kind in kinds), key=lambda j: j.status != "running")
+    if not jobs:
+        return ""
+    first = jobs[0]
+    if first.status != "running":
+        return f"job {first.id} waits"
+    count = f" {first.done}/{first.total}" if first.total else ""
+    return f"job {first.id}: {first.stage or 'starting'}{count}"

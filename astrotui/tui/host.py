@@ -9,6 +9,7 @@ from textual.screen import Screen
 if TYPE_CHECKING:
     from astrotui.config import Settings
     from astrotui.errors import AstrotuiError
+    from astrotui.jobs.records import JobRecord
     from astrotui.rendering.service import PictureService
     from astrotui.tui.follow import Follower
     from astrotui.tui.store import Store
@@ -25,6 +26,7 @@ class Host(Protocol):
     pictures : the helper process that makes pictures
     follower : watches the jobs that were queued here
     session_id : the session that Frames, Darks and the stack form are about
+    live : jobs that run or wait, as of the last look
     """
 
     settings: "Settings"
@@ -32,6 +34,7 @@ class Host(Protocol):
     pictures: "PictureService"
     follower: "Follower"
     session_id: int | None
+    live: "tuple[JobRecord, ...]"
 
     def complain(self, error: "AstrotuiError", title: str = ...) -> None:
         """Show an error that has a message for people."""

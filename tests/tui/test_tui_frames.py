@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Decision, DecisionBatch, Frame
+from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement
+from astrotui.tui import queueing
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.frames import FramesPlace
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.widgets.trend import Trend
-from tests.tui.conftest import BAD, MakeApp, until
+from tests.tui.conftest import BAD, MakeApp, add_job, until
 
 
 async def open_m42(pilot: Pilot[Any]) -> FramesPlace:
@@ -227,3 +229,42 @@ async def test_trend_shows_the_metric_that_is_asked_for(make_app: MakeApp) -> No
         await pilot.press("end")
         place = screen.frames.place_of(screen.table.row)
         await until(pilot, lambda: trend.marked == place)
+
+
+async def test_an_unmeasured_session_says_what_goes_on_and_shows_the_best_at_last(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        frames = db.query(Frame).filter(Frame.target == "M42").order_by(Frame.sequence).all()
+        ids = [frame.id for frame in frames]
+        held = {m.frame_id: m.score for m in db.query(Measurement).filter(Measurement.frame_id.in_(ids))}
+        db.query(Measurement).filter(Measurement.frame_id.in_(ids)).update({"score": None})
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        trend = screen.query_one(Trend)
+        await until(pilot, lambda: "m measures" in trend._heading())
+        add_job(catalog_file, kind="measure", status="running", stage="stars", done=3, total=16)
+        await until(pilot, lambda: "stars 3/16" in trend._heading())
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            for row in db.query(Measurement).filter(Measurement.frame_id.in_(ids)):
+                row.score = held[row.frame_id]
+        await until(
+            pilot, lambda: screen.table.row is not None and screen.table.row.score == max(held.values())
+        )
+        assert screen.table.cursor == 0
+
+
+async def test_what_does_not_match_says_how_to_come_back(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("slash", *"score:>100", "enter")
+        await until(pilot, lambda: not screen.table.rows)
+        assert "esc takes the filter away" in "".join(s.text for s in screen.table.render_line(1))
+
+
+def test_a_session_is_measured_once(catalog_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrotui.jobs.launch.ensure_worker", lambda catalog: None)
+    with Catalog.open(catalog_file) as catalog:
+        assert queueing.measure(catalog, 2) == queueing.measure(catalog, 2) != queueing.measure(catalog, 1)

@@ -70,6 +70,7 @@ class CullScreen(ModalScreen[bool]):
         self.plan = plan
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
         if unmeasured:
+            lines = [line for line in lines if "not measured" not in line]
             lines.append(f"{plural(unmeasured, 'frame')} not judged: measure first (esc, then m)")
         lines += [
             f"✗ {clean(names[i], 60)}  {clean(', '.join(why), 160)}" for i, why in plan.rejected.items()

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from astrotui.text import clean
 from astrotui.tui import choosing
 from astrotui.tui.choosing import COLUMNS, SessionFrames
+from astrotui.tui.follow import working
 from astrotui.tui.pictures import frame_picture
 from astrotui.tui.place import Place
 from astrotui.tui.screens.cull import CullScreen
@@ -59,7 +60,7 @@ class FramesPlace(Place):
     def body(self) -> ComposeResult:
         with Container(id="frames-place", classes="place"):
             with Container(id="left"):
-                empty = "no frames: choose a session in Library (1), or esc takes the filter away"
+                empty = "no session is chosen: go to one in Library (1) and press enter"
                 yield RowTable(COLUMNS, key=lambda f: f.id, empty=empty, id="frames")
                 yield Static(id="worth", markup=False)
             with Container(id="right"):
@@ -88,11 +89,19 @@ class FramesPlace(Place):
         if writes != self.frames.writes or session != self.astro.session_id:
             return  # keys were pressed meanwhile, and what they wrote will be read in its turn
         self.facts = facts
+        fresh = self.frames.unmeasured and self.table.cursor == 0
         changed = self.frames.take(everything)
         self.table.set_rows(shown)
+        if fresh and not self.frames.unmeasured:
+            self.table.action_jump(0)  # nobody went anywhere yet: show the best, now that it is known
+        self.table.empty = (
+            f"no frame matches {self.query_text!r}: esc takes the filter away"
+            if self.query_text
+            else "this session has no lights"
+        )
         name = clean(facts.name, 60)
         self.note(f"{name} · {self.query_text}" if self.query_text else name)
-        if changed:
+        if changed or self.frames.unmeasured:
             self._tell()
 
     # --- what is shown beside the table ------------------------------------------------------------------------
@@ -111,6 +120,7 @@ class FramesPlace(Place):
             [getattr(f, metric.attribute) for f in by_time],
             [f.status not in ("undecided", "accepted") for f in by_time],
             self.frames.place_of(self.table.row),
+            working(self.astro.live, "measure", "stack") or "nothing measured yet: m measures",
         )
 
     @on(RowTable.Moved, "#frames")

@@ -27,7 +27,7 @@ _TONES: dict[str, Tone] = {
     "failed": "bad",
     "cancelled": "dim",
 }
-_BAR = 14
+_BAR = 12
 _TAIL_BYTES = 20_000
 
 
@@ -83,9 +83,9 @@ class JobsPlace(Place):
         return [
             Column("id", "Job", 4, lambda j: str(j.id), lambda j: j.id, "right", True),
             Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
-            Column("what", "What", 19, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
+            Column("what", "What", 21, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
             Column("time", "Time", 10, self._time, lambda j: self._order.get(j.id), "right"),
-            Column("progress", "Progress", 32, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
+            Column("progress", "Progress", 31, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
         ]  # fmt: skip
 
     def _time(self, job: "JobRecord") -> str:

@@ -11,6 +11,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from astrotui.text import duration, plural
+from astrotui.tui.follow import working
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
 from astrotui.tui.screens.where import WhereScreen
@@ -62,7 +63,7 @@ class LibraryPlace(Place):
 
     def body(self) -> ComposeResult:
         with Container(id="library", classes="place"):
-            empty = "no sessions: f adds a folder of frames, esc takes a filter away"
+            empty = ""
             mark: Column[SessionRecord] = Column("mark", " ", 1, lambda s: "●" if s.id in self.marked else "")
             yield RowTable([mark, *COLUMNS], key=lambda s: s.id, empty=empty, id="sessions")
             yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
@@ -91,6 +92,12 @@ class LibraryPlace(Place):
         records = await self.read(_sessions, self.query_text)
         if self.only_attention:
             records = [record for record in records if attention(record)]
+        empty = "no sessions yet: f adds a folder of frames, and with it all folders in it"
+        if self.query_text or self.only_attention:
+            empty = "no session matches: esc takes the filter away"
+        elif reading := working(self.astro.live, "index"):
+            empty = f"the folders are being read, {reading}; sessions appear here by themselves"
+        self.table.empty = self.targets.empty = empty
         self.table.set_rows(records)
         self.targets.set_rows(by_target(records))
         self._note()

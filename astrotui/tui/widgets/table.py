@@ -123,6 +123,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         self.descending = False
         self._given: list[Row] = []
         self._told: Row | None = None
+        self._said = ""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return max(len(self.rows), 1) + 1
@@ -146,7 +147,8 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         self._find(held, line)
         if len(old) != len(self.rows) and self.styles.height is not None and self.styles.height.is_auto:
             self.refresh(layout=True)
-        if first or len(old) != len(self.rows) or top != self.scroll_offset.y:
+        said, self._said = self._said, "" if self.rows else self.empty
+        if first or said != self._said or len(old) != len(self.rows) or top != self.scroll_offset.y:
             self.refresh()
         else:
             seen = range(top, min(top + self.size.height, len(old)))

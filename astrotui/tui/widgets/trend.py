@@ -68,12 +68,26 @@ class Trend(Widget):
         self.marked: int | None = None
         self._low, self._high = 0.0, 1.0
         self._span = ""
+        self._unknown = ""
 
     def show(
-        self, metric: Metric, values: Sequence[float | None], out: Sequence[bool], marked: int | None
+        self,
+        metric: Metric,
+        values: Sequence[float | None],
+        out: Sequence[bool],
+        marked: int | None,
+        unknown: str = "",
     ) -> None:
-        """Draw `values`; frames where `out` is true are not in the choice; `marked` is the cursor's place."""
-        if metric is self.metric and values == self.values and len(out) == len(self.out):
+        """Draw `values`; frames where `out` is true are not in the choice; `marked` is the cursor's place.
+
+        `unknown` is said when there is no value.
+        """
+        if (
+            unknown == self._unknown
+            and metric is self.metric
+            and values == self.values
+            and len(out) == len(self.out)
+        ):
             changed = [
                 place for place, (old, new) in enumerate(zip(self.out, out, strict=True)) if old != new
             ]
@@ -83,7 +97,7 @@ class Trend(Widget):
             return
         self.metric, self.values, self.out, self.marked = metric, values, out, marked
         known = [v for v in values if v is not None]
-        self._span = "nothing measured yet: m measures"
+        self._span = self._unknown = unknown
         if known:
             low, high = min(known), max(known)
             self._span = f"{low:.4g} to {high:.4g}"
