@@ -20,8 +20,9 @@ from astrotui.frames.scan import FoundFile, ScanNote, scan
 from astrotui.library.duplicates import refresh_duplicates
 from astrotui.library.flat_levels import note_flat_levels
 from astrotui.library.grouping import directly_in, inside
+from astrotui.library.index_pending import resume
 from astrotui.library.index_report import IndexReport
-from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of, resume
+from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of
 from astrotui.library.progress import Progress, silent
 from astrotui.library.readers import Fresh, ReadFile, read_all
 from astrotui.library.roots import RootPlace, find_root, forget_empty_roots, is_empty

@@ -1,6 +1,5 @@
 """Writes what was read into the catalogue: short transactions, each of which leaves it whole."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +14,13 @@ from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement, Root, Setting
+from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement, Root
+from astrotui.errors import FrameError
+from astrotui.frames.sample import sample_digest
 from astrotui.library.corrections import Corrections
 from astrotui.library.grouping import GroupCounts, drop_empty, group_new, is_new, regroup
 from astrotui.library.index_homes import Homes, content_of
+from astrotui.library.index_pending import keep_pending, pending
 from astrotui.library.index_report import IndexReport
 from astrotui.library.readers import FACTS, ReadFile
 from astrotui.library.roots import RootPlace, is_empty
@@ -92,6 +94,7 @@ class IndexWriter:
         settled = [read for read in batch.reads if read.settled]
         self.report.writing += len(batch.reads) - len(settled)
         lost = {} if self.first_ever else self._lost(settled)
+        replaced = [] if self.first_ever else self._replaced(settled)
         with self.catalog.write(durable=False) as db:
             corrections = Corrections.load(db, self.root_id)
             known = self._at(db, [read.relative for read in settled])
@@ -122,6 +125,7 @@ class IndexWriter:
                 self.left |= {root_id} - {self.root_id}
             regrouped -= self._insert(db, new, regrouped)
             self._update(db, changed)
+            _drop_measurements(db.connection(), replaced)
             self._set_pending(db, batch)
             for root_id, folder in sorted(regrouped):
                 self._grouped(regroup(db, root_id, folder))
@@ -171,6 +175,24 @@ class IndexWriter:
                 for row in rows:
                     if self._is_lost(row):
                         found[row.content_id].append(row)
+        return found
+
+    def _replaced(self, reads: Sequence[ReadFile]) -> list[int]:
+        """Measured frames with new pixels under an old header: their content looks the same, a sample does not."""
+        contents = {read.relative: content_of(read) for read in reads}
+        found: list[int] = []
+        with self.catalog.read() as db:
+            for chunk in _chunks(list(contents)):
+                rows = db.connection().execute(
+                    select(Frame.id, Frame.path, Frame.content_id, Measurement.sample)
+                    .join(Measurement, Measurement.frame_id == Frame.id)
+                    .where(
+                        Frame.root_id == self.root_id, Frame.path.in_(chunk), Measurement.sample.is_not(None)
+                    )
+                )
+                for frame_id, path, content, sample in rows.all():
+                    if contents[path] == content and _sample(self.place.path / path) not in (None, sample):
+                        found.append(frame_id)
         return found
 
     def _is_lost(self, row: Row[Any]) -> bool:
@@ -264,16 +286,14 @@ class IndexWriter:
                     Measurement.frame_id.in_(chunk), Measurement.content_id.is_distinct_from(Frame.content_id)
                 )
             )
-            stale = list(held.scalars())
-            if stale:
-                connection.execute(delete(Measurement).where(Measurement.frame_id.in_(stale)))
+            _drop_measurements(connection, list(held.scalars()))
 
     def _set_pending(self, db: DbSession, batch: Batch) -> None:
         """Remember a folder of which only a part is written: whoever indexes next groups it, if not this run."""
-        pending = _pending(db, self.root_id)
-        after = pending - set(batch.folders) | ({batch.unfinished} if batch.unfinished is not None else set())
-        if after != pending:
-            _keep_pending(db, self.root_id, after)
+        before = pending(db, self.root_id)
+        after = before - set(batch.folders) | ({batch.unfinished} if batch.unfinished is not None else set())
+        if after != before:
+            keep_pending(db, self.root_id, after)
 
     # --- files that are gone or back -------------------------------------------------------------------------------
 
@@ -290,6 +310,18 @@ class IndexWriter:
         with self.catalog.write(durable=False) as db:
             for root_id in {self.root_id, *self.left}:
                 drop_empty(db, root_id)
+
+
+def _drop_measurements(connection: Connection, ids: Sequence[int]) -> None:
+    for chunk in _chunks(ids):
+        connection.execute(delete(Measurement).where(Measurement.frame_id.in_(chunk)))
+
+
+def _sample(path: Path) -> str | None:
+    try:
+        return sample_digest(path)
+    except (FrameError, OSError):
+        return None  # nothing is known of it, least of all that it changed
 
 
 def _stored(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -334,36 +366,6 @@ def _record_device(db: DbSession, frame_ids: Sequence[int]) -> None:
             for frame_id in frame_ids
         ],
     )  # fmt: skip
-
-
-# --- folders that are only partly written ------------------------------------------------------------------------
-
-
-def _pending(db: DbSession, root_id: int) -> set[str]:
-    held = db.scalar(select(Setting.value).where(Setting.key == _pending_key(root_id)))
-    return set(json.loads(held)) if held else set()
-
-
-def _keep_pending(db: DbSession, root_id: int, folders: set[str]) -> None:
-    if folders:
-        db.merge(Setting(key=_pending_key(root_id), value=json.dumps(sorted(folders))))
-    else:
-        db.execute(delete(Setting).where(Setting.key == _pending_key(root_id)))
-
-
-def _pending_key(root_id: int) -> str:
-    return f"index.unfinished.{root_id}"
-
-
-def resume(catalog: Catalog, root_id: int) -> None:
-    """Group what an indexer that was killed had written of a large folder."""
-    with catalog.read() as db:
-        if not _pending(db, root_id):
-            return
-    with catalog.write(durable=False) as db:
-        for folder in _pending(db, root_id):
-            regroup(db, root_id, folder)
-        _keep_pending(db, root_id, set())
 
 
 def _chunks(items: Sequence[Any], size: int = _CHUNK) -> Iterator[Sequence[Any]]:

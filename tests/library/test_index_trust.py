@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Frame, Measurement
 from astrotui.errors import AstrotuiError
+from astrotui.frames.sample import sample_digest
 from astrotui.frames.scan import FoundFile, ScanNote, scan
 from astrotui.library import index as indexing
 from astrotui.library import index_writer, readers
@@ -227,6 +230,31 @@ def test_an_edited_header_is_the_same_exposure(
     report = index_roots(catalog, [tmp_path / "root"])
     assert (report.changed, report.new) == (1, 0)
     assert statuses(catalog)["M1/light_0000.fits"] == "rejected"
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "only touched"])
+def test_pixels_replaced_under_an_equal_header_lose_their_measurement(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame, replaced: bool
+) -> None:
+    path = write_frame(tmp_path / "root" / "x.fits", size=(200, 100))
+    index_roots(catalog, [tmp_path / "root"])
+    with catalog.write() as db:
+        db.add(
+            Measurement(
+                frame_id=1, version=1, measured=datetime.now(UTC), stars=9, sample=sample_digest(path),
+                content_id=db.get_one(Frame, 1).content_id,
+            )
+        )  # fmt: skip
+    raw = bytearray(path.read_bytes())
+    if replaced:  # behind the block that the identity looks at
+        raw[-8000:-7000] = bytes(1000)
+    path.write_bytes(raw)
+    os.utime(path, (10**9, 10**9))
+    report = index_roots(catalog, [tmp_path / "root"])
+    assert (report.changed, report.new) == (1, 0)
+    with catalog.read() as db:
+        assert (db.get(Measurement, 1) is None) is replaced
+        assert db.get_one(Frame, 1).measured is not replaced
 
 
 def test_a_session_keeps_its_note_when_a_missing_frame_stays_behind(
