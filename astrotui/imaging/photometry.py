@@ -61,6 +61,33 @@ def measure_apertures(
     return Apertures(flux, core, radius)
 
 
+def elongation_share(axes: tuple[float, float], b: float, radius: float) -> float:
+    """How much of the light that an aperture holds of a round star it still holds of a trailed one of equal FWHM.
+
+    The elliptical Moffat profile (1 + b v)^(-1/b) with v = (x/p)^2 + (y/q)^2 has the share
+    mean over angles of (1 - (1 + b c r^2)^(1 - 1/b)) / (p q c), with c = cos^2/p^2 + sin^2/q^2, inside a circle of
+    radius r.
+
+    Parameters
+    ----------
+    axes : FWHM of the light along both axes, before pixels integrate it, px
+    b : 1 / beta; 0 is a Gaussian
+    radius : px
+    """
+    half = np.expm1(b * np.log(2.0)) / b if b > 1e-6 else np.log(2.0)
+    long, short = (np.sqrt(axis**2 + 2 * PIXEL_FWHM2) / (2 * np.sqrt(half)) for axis in axes)
+    angle = (np.arange(90) + 0.5) * np.pi / 180
+
+    def inside(p: float, q: float) -> float:
+        c = (np.cos(angle) / p) ** 2 + (np.sin(angle) / q) ** 2
+        v = c * radius**2
+        outside = np.exp((1 - 1 / b) * np.log1p(b * v)) if b > 1e-6 else np.exp(-v)
+        return float(np.mean((1 - outside) / (p * q * c)))
+
+    middle = float(np.sqrt(long * short))
+    return inside(float(long), float(short)) / inside(middle, middle)
+
+
 def aperture_noise(noise_adu: float, fwhm_px: float, *, greens: bool = True) -> float:
     """Noise of an aperture flux from the background, ADU, for one pixel's `noise_adu`.
 

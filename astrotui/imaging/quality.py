@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
 from astrotui.imaging.hotpixels import NO_DARK, HotPixels, fill_hot, find_hot, native, pixel_noise
-from astrotui.imaging.photometry import PIXEL_FWHM2, measure_apertures
+from astrotui.imaging.photometry import PIXEL_FWHM2, elongation_share, measure_apertures
 from astrotui.imaging.stars import (
     Plane,
     Shape,
@@ -35,6 +35,7 @@ LEAST_CONTRAST = (
 RING_FWHM = 4.0  # px; smaller rings cannot be told from stars
 SMALLEST_FWHM = 0.75  # px; less is no light through a telescope
 LARGEST_FWHM = 40.0  # px; beyond this no fit is to be trusted
+STEEPEST_B = 0.4  # 1 / beta; where a fit says more, faint stars' wings were lost in its noise
 SMALLEST = 32  # pixels a side; less is no frame
 
 
@@ -196,7 +197,7 @@ def _judge(
     if shape is not None:
         x, y = refine_places(image, plane, parity, x, y, shape, saturation, places, dark=dark)
     # Apertures and radii cannot leave pixels out as fits do: they see the filled ones.
-    listed, good = _list_stars(frame, x, y, full, fwhm, noise)
+    listed, good = _list_stars(frame, x, y, full, fwhm, noise, shape)
     sharp = good & ~full
     hfr, contrast = _half_flux_radius(frame, x[sharp], y[sharp], fwhm)
     streak = bool(find_streaks(plane.pixels, plane.noise))
@@ -221,8 +222,12 @@ def _list_stars(
     saturated: Mask,
     fwhm: float,
     noise: float,
+    shape: Shape | None,
 ) -> tuple[StarList, Mask]:
-    """The star list, and which of the sources at sensor places (n,) are stars."""
+    """The star list, and which of the sources at sensor places (n,) are stars.
+
+    Fluxes of trailed stars are raised by what their ends lose outside of the aperture.
+    """
     light = measure_apertures(frame.image, x, y, fwhm, frame.parity, dark=frame.dark)
     pixels = np.pi * light.radius**2 * (2.0 if frame.parity >= 0 else 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -241,7 +246,10 @@ def _list_stars(
         chosen = good
     order = np.flatnonzero(chosen)
     order = order[np.argsort(-light.flux[order], kind="stable")][:LISTED]
-    stars = StarList(*(a[order].astype(np.float32) for a in (x, y, light.flux)))
+    flux = light.flux
+    if shape is not None:
+        flux = flux / elongation_share(shape.axes, min(shape.b, STEEPEST_B), light.radius)
+    stars = StarList(*(a[order].astype(np.float32) for a in (x, y, flux)))
     return stars, good
 
 

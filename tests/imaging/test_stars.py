@@ -154,3 +154,19 @@ def test_a_dark_takes_away_what_it_should_and_keeps_the_raw_level() -> None:
     assert plain.noise_adu is not None
     assert better.noise_adu < plain.noise_adu
     assert better.fwhm_px == pytest.approx(2.8, rel=0.03)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", None])
+@pytest.mark.parametrize(("elongation", "beta"), [(2.0, None), (3.0, None), (2.0, 3.0)])
+def test_trailed_stars_keep_their_light(cfa: str | None, elongation: float, beta: float | None) -> None:
+    found = []
+    for stretch in (1.0, elongation):
+        sky, _, measured = _measure(
+            15, cfa, faint=400, fwhm_px=2.8, elongation=stretch, angle_deg=30, beta=beta
+        )
+        stars = measured.star_list
+        _, which = KDTree(np.stack([sky.x, sky.y], 1)).query(np.stack([stars.x, stars.y], 1))
+        bright = sky.flux[1][which] > 1500
+        assert bright.sum() > 20
+        found.append(np.median(stars.flux[bright] / sky.flux[1][which][bright]))
+    assert found[1] == pytest.approx(found[0], rel=0.01)

@@ -84,9 +84,10 @@ def test_samples_are_measured_as_they_were_made(measured: Catalog, key: str) -> 
         assert frame.fwhm_px == pytest.approx(true["fwhm_px"], rel=0.07 if "soft" in faults else 0.03)
         if "trailed" in faults:
             assert frame.eccentricity == pytest.approx(math.sqrt(1 - true["elongation"] ** -2), abs=0.03)
-        if not faults & {"cloud", "trailed", "soft"}:
+        if not faults & {"cloud", "soft"}:
             clear = true["transparency"] / truth[reference]["transparency"]
-            assert frame.transparency == pytest.approx(clear, rel=CLEAR_WITHIN[key])
+            few = 1.5 if "trailed" in faults else 1.0  # and of these fewer stand out
+            assert frame.transparency == pytest.approx(clear, rel=few * CLEAR_WITHIN[key])
         assert frame.streak == ("trail" in faults)
 
 
