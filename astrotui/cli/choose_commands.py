@@ -27,7 +27,17 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
         ids = resolve_all(catalog, sessions) if sessions else sessions_by_need(catalog)
         if not ids:
             if state.json:
-                emit({"sessions": 0, "frames": 0, "measured": 0, "kept": 0, "quarantined": 0, "problems": []})
+                emit(
+                    {
+                        "sessions": 0,
+                        "frames": 0,
+                        "measured": 0,
+                        "kept": 0,
+                        "quarantined": 0,
+                        "problems": [],
+                        "warnings": [],
+                    }
+                )
             else:
                 click.echo("nothing to measure")
             return
@@ -49,6 +59,8 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
         note(f"  {problem['path']}: {problem['reason']}")
     if len(result["problems"]) > 20:
         note(f"  and {len(result['problems']) - 20:,} more; `astrotui frames SESSION score:0` lists them")
+    for warning in result.get("warnings", ()):
+        note(f"warning: {warning}")
 
 
 @click.command()

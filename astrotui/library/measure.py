@@ -31,7 +31,10 @@ Dark = tuple[Path, str]
 
 @dataclass
 class MeasureReport:
-    """Counts of one run: `measured` frames anew, `kept` already known, `quarantined` that hold nothing to measure."""
+    """Counts of one run: `measured` frames anew, `kept` already known, `quarantined` that hold nothing to measure.
+
+    `problems` are of single frames, `warnings` of whole sessions.
+    """
 
     sessions: int = 0
     frames: int = 0
@@ -39,6 +42,7 @@ class MeasureReport:
     kept: int = 0
     quarantined: int = 0
     problems: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def measure_sessions(
@@ -127,7 +131,9 @@ class _Run:
                 buffer = []
                 self._slip_in()
         _store(self.catalog, buffer, digest, self.version, self.report)
-        score_session(self.catalog, session_id)
+        self.report.warnings += [
+            f"session {session_id}: {doubt}" for doubt in score_session(self.catalog, session_id)
+        ]
         self._slip_in()
 
     def _slip_in(self) -> None:

@@ -18,6 +18,7 @@ from astrotui.imaging.types import StarList
 from astrotui.library.calibrators import SetRecord
 from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 from astrotui.library.requests import StackRequest
+from astrotui.library.scores import doubts
 from astrotui.stacking.plan import Calibration, InputFile, PlanFrame, SkippedFrame, StackPlan
 from astrotui.text import clean, plural
 
@@ -100,7 +101,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         memory_bytes=request.memory,
         header=_header(base, usable),
         wcs=_wcs(usable[reference]),
-        warnings=_warnings(usable, skipped),
+        warnings=_warnings(usable, skipped, usable[reference]),
         software=f"astrotui {__version__}",
         private=private,
     )
@@ -238,8 +239,16 @@ def _wcs(reference: _Light) -> tuple[str, ...]:
     return celestial_cards(reference.path, reference.frame.hdu)
 
 
-def _warnings(usable: Sequence[_Light], skipped: Sequence[SkippedFrame]) -> tuple[str, ...]:
-    warnings = []
+def _warnings(
+    usable: Sequence[_Light], skipped: Sequence[SkippedFrame], reference: _Light
+) -> tuple[str, ...]:
+    placed = [
+        (light.measurement.dx_px, light.measurement.dy_px, light.frame.date_obs)
+        for light in usable
+        if light.measurement is not None and light.measurement.reference_id == reference.frame.id
+        if light is not reference
+    ]
+    warnings = doubts(placed, reference.frame.date_obs)
     if len(usable) < 3:
         warnings.append(f"only {plural(len(usable), 'frame')}: a plain mean without rejection")
     if len({light.frame.filter for light in usable}) > 1:

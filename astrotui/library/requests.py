@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Session
@@ -23,7 +23,8 @@ class StackRequest:
     Attributes
     ----------
     sessions : ids of the sessions
-    frames : ids of the lights that were undecided or accepted when the stack was asked for
+    frames : ids of the lights that were undecided or accepted when the stack was asked for; quarantined and missing
+        ones too, so that the plan names them among those left out, with their reasons
     output : where the result goes; "" lets the worker choose a free name in `folder`
     dark, flat, bias : "auto", "none", the id of a calibration set, or a path
     reference : id of the reference frame, None for the best
@@ -70,29 +71,20 @@ def request_stack(
     if options.get("recipe", Recipe()).drizzle is not None:
         raise PlanError("drizzle is not built in yet: leave --drizzle out")
     with catalog.read() as db:
-        frames = list(
-            db.scalars(
-                select(Frame.id)
-                .where(
-                    Frame.session_id.in_(session_ids),
-                    Frame.frame_type == "light",
-                    Frame.missing.is_(False),
-                    Frame.quarantine.is_(None),
-                    Frame.decision != "rejected",
-                )
+        lights = list(
+            db.execute(
+                select(Frame.id, Frame.decision, or_(Frame.missing, Frame.quarantine.is_not(None)))
+                .where(Frame.session_id.in_(session_ids), Frame.frame_type == "light")
                 .order_by(Frame.date_obs, Frame.path)
             )
         )
-        lights = len(
-            db.scalars(
-                select(Frame.id).where(Frame.session_id.in_(session_ids), Frame.frame_type == "light")
-            ).all()
-        )
-    if not frames:
+    frames = [frame_id for frame_id, decision, _ in lights if decision != "rejected"]
+    usable = any(decision != "rejected" and not unusable for _, decision, unusable in lights)
+    if not usable:
         what = (
             "no lights"
             if not lights
-            else f"none of {plural(lights, 'light')} is left: all are rejected or unusable"
+            else f"none of {plural(len(lights), 'light')} is left: all are rejected or unusable"
         )
         raise AstrotuiError(f"nothing to stack: {what}")
     place = "" if output is None else str(check_stack_output(output, default_name(catalog, session_ids)))

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Session
+from astrotui.text import plural
 
 if TYPE_CHECKING:
     from astrotui.imaging.register import Registration
@@ -21,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 NOT_ALIGNED = "cannot be aligned"
 STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under the trail is not the sky
 CANDIDATES, SAMPLED = 5, 9  # frames tried as reference, and frames laid on them to see whether they fit
+STILL_PX, STILL_S = 0.02, 300.0
 NEARLY = 0.97  # of the best merit is as good
 BRIGHT = 60  # stars whose common shift is looked for first
 SCALES = (0.95, 1.05)  # one camera in one night: focus and refraction change the scale by far less
@@ -72,8 +74,8 @@ class _Scored:
         return {column: getattr(self, name) for column, name in _STORED.items()}
 
 
-def score_session(catalog: Catalog, session_id: int) -> None:
-    """Register every measured frame of a session to its reference and score it.
+def score_session(catalog: Catalog, session_id: int) -> list[str]:
+    """Register every measured frame of a session to its reference and score it; returns what to doubt, for people.
 
     A session keeps its reference, and frames their registration, as long as the reference is there and
     unchanged, so that frames which arrive later cost only themselves.
@@ -91,7 +93,7 @@ def score_session(catalog: Catalog, session_id: int) -> None:
             )
         ]
         if not frames:
-            return
+            return []
         held = db.scalar(select(Session.reference_id).where(Session.id == session_id))
         before = [frame.stored() for frame in frames]
         reference = next((f for f in frames if f.frame_id == held), None)
@@ -117,6 +119,34 @@ def score_session(catalog: Catalog, session_id: int) -> None:
         frame.score = round(float(score), 2)
     changed = [f for f, old in zip(frames, before, strict=True) if f.stored() != old]
     _save(catalog, session_id, reference.frame_id if reference else None, held, changed)
+    return doubts(
+        ((f.dx, f.dy, f.date) for f in frames if f is not reference and f.matched is not None),
+        reference.date if reference else None,
+    )
+
+
+def doubts(
+    placed: Iterable[tuple[float | None, float | None, datetime | None]], reference: datetime | None
+) -> list[str]:
+    """What is odd about where frames (dx, dy, date) lie on a reference of another date, for people.
+
+    Stars drift by more than a fiftieth of a pixel in five minutes on any mount; hot pixels never do.
+    """
+    if reference is None:
+        return []
+    later = [
+        math.hypot(dx, dy) < STILL_PX
+        for dx, dy, date in placed
+        if dx is not None and dy is not None and date is not None
+        if abs((date - reference).total_seconds()) >= STILL_S
+    ]
+    still = sum(later)
+    if still < 2 or 2 * still < len(later):
+        return []
+    return [
+        f"{plural(still, 'frame')} of {len(later)} did not shift by a fiftieth of a pixel in "
+        f"{STILL_S / 60:.0f} minutes: are their stars hot pixels? A matching dark would tell"
+    ]
 
 
 def _load_stars(db: DbSession, frames: Sequence[_Scored]) -> None:
