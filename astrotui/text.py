@@ -49,3 +49,9 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s" if seconds >= 10 or seconds == int(seconds) else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def query_phrase(word: str) -> str:
+    """A quoted argument like 'm 94' as one word of a query; one that holds a query of its own stays as it is."""
+    plain = " " in word.strip() and not any(mark in word for mark in ':,"') and not word.startswith("-")
+    return f'"{word}"' if plain and not word.rstrip().endswith(("+", "-")) else word

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from astrotui.config import Settings, catalog_path, load_settings
-from astrotui.text import clean
+from astrotui.text import clean, query_phrase
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
@@ -89,7 +89,7 @@ def query_text(words: Sequence[str]) -> str:
     for word in words:
         if word.startswith("--"):
             raise click.UsageError(f"no such option: {clean(word, 60)}")
-    return " ".join(words)
+    return " ".join(map(query_phrase, words))
 
 
 def emit(value: Any) -> None:
@@ -109,8 +109,12 @@ def say(state: State, text: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[int] = ()) -> str:
-    """Columns as wide as their content, cleaned for a terminal; `right` names columns to align right."""
-    cells = [[clean("" if cell is None else cell, 60) for cell in row] for row in rows]
+    """Columns as wide as their content, cleaned for a terminal; `right` names columns to align right.
+
+    Long cells are cut on a terminal only: what goes into a pipe may be used as a path.
+    """
+    longest = 60 if sys.stdout.isatty() else 4096
+    cells = [[clean("" if cell is None else cell, longest) for cell in row] for row in rows]
     widths = [
         max(len(h), *(len(row[i]) for row in cells)) if cells else len(h) for i, h in enumerate(headings)
     ]

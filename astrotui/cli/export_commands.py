@@ -6,9 +6,25 @@ from typing import Any
 import click
 
 from astrotui.cli.common import State, emit, pass_state, shared_options
-from astrotui.errors import AstrotuiError
+from astrotui.errors import AstrotuiError, UsageError
+from astrotui.text import clean
 
 _SUFFIX = {"fits": ".fits", "tiff": ".tif", "png": ".png", "jpeg": ".jpg", "csv": ".csv", "siril": ""}
+# What a new name beside the result says of the file.
+_PART = {
+    "fits": "_copy",
+    "tiff": "",
+    "png": "_picture",
+    "jpeg": "_picture",
+    "csv": "_frames",
+    "siril": "_siril",
+}
+_ENDINGS = {
+    "fits": (".fits", ".fit", ".fts"),
+    "tiff": (".tif", ".tiff"),
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+}
 
 
 @click.command()
@@ -39,6 +55,8 @@ def export(state: State, stack: str, kind: str, output: Path | None) -> None:
     target = output.expanduser().absolute() if output else _free(source, kind)
     if kind not in ("siril",) and target.is_dir():
         target = target / f"{source.stem}{_SUFFIX[kind]}"
+    if target.suffix.lower() not in _ENDINGS.get(kind, (target.suffix.lower(),)):
+        raise UsageError(f"-o {clean(target, 400)}: --to {kind} writes {' or '.join(_ENDINGS[kind])}")
     facts = _write(kind, source, Path(found["manifest"]), target)
     if state.json:
         emit({"output": str(target), **facts})
@@ -51,7 +69,7 @@ def _free(source: Path, kind: str) -> Path:
     number = 1
     while True:
         extra = "" if number == 1 else f"_{number}"
-        target = source.with_name(f"{source.stem}_{kind}{extra}{_SUFFIX[kind]}")
+        target = source.with_name(f"{source.stem}{_PART[kind]}{extra}{_SUFFIX[kind]}")
         if not target.exists():
             return target
         number += 1

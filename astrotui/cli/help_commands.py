@@ -19,28 +19,30 @@ def _pages() -> dict[str, Any]:
 @click.command("help")
 @click.argument("topic", required=False)
 @shared_options
+@pass_state
 @click.pass_context
-def help_(context: click.Context, topic: str | None) -> None:
+def help_(context: click.Context, state: State, topic: str | None) -> None:
     """Show the help page TOPIC, the help of the command TOPIC, or what there is."""
     from astrotui.cli.main import COMMANDS, cli
 
     pages = _pages()
     root = context.find_root()
+    command = cli.get_command(root, topic) if topic in COMMANDS and topic not in pages else None
     if topic is None:
-        click.echo(cli.get_help(root))
-        click.echo(f"\nPages: {', '.join(sorted(pages))}. `astrotui help PAGE` shows one.")
-        return
-    if topic in pages:
-        click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
-        return
-    if topic in COMMANDS:
-        command = cli.get_command(root, topic)
-        if command is not None:
-            click.echo(command.get_help(click.Context(command, info_name=topic, parent=root)))
-            return
-    raise UsageError(
-        f"no help on {clean(topic, 60)!r}; pages are {', '.join(sorted(pages))}; commands are {', '.join(COMMANDS)}"
-    )
+        text = f"{cli.get_help(root)}\n\nPages: {', '.join(sorted(pages))}. `astrotui help PAGE` shows one."
+    elif topic in pages:
+        text = pages[topic].read_text(encoding="utf-8")
+    elif command is not None:
+        text = command.get_help(click.Context(command, info_name=topic, parent=root))
+    else:
+        names = f"pages are {', '.join(sorted(pages))}; commands are {', '.join(COMMANDS)}"
+        raise UsageError(f"no help on {clean(topic, 60)!r}; {names}")
+    if state.json:
+        emit({"topic": topic, "text": text})
+    elif topic in pages:
+        click.echo_via_pager(text)
+    else:
+        click.echo(text)
 
 
 @click.command()

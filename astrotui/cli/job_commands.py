@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrotui.cli.common import State, emit, pass_state, say, shared_options, table
+from astrotui.cli.common import State, emit, pass_state, shared_options, table
 from astrotui.errors import JobError
 from astrotui.text import clean, duration
 
@@ -75,16 +75,22 @@ def _how_far(record: "JobRecord") -> str:
 
 
 def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool) -> None:
+    from astrotui.cli.stack_commands import describe
     from astrotui.jobs import queue
     from astrotui.jobs.launch import ensure_worker
+    from astrotui.library.stacks import stack_of_job
 
+    stack = None
     with state.open() as catalog:
         match action:
             case "log":
-                _print_log(queue.show(catalog, job_id))
+                _print_log(state, queue.show(catalog, job_id))
                 return
             case "cancel":
                 record = queue.cancel(catalog, job_id)
+                if record.status == "running" and not state.json:
+                    click.echo(f"job {job_id} is being cancelled")
+                    return
             case "retry":
                 record = queue.retry(catalog, job_id)
                 ensure_worker(catalog)
@@ -93,14 +99,16 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
                     raise click.UsageError("jobs priority needs ID and a number; larger runs first")
                 record = queue.set_priority(catalog, job_id, value)
             case _:
-                record = queue.show(catalog, job_id)
-                if wait_ and not record.is_final:
+                if wait_:
                     from astrotui.cli.jobs_shared import wait_for_result
 
+                    queue.show(catalog, job_id)  # there has to be one
                     wait_for_result(catalog, job_id)
-                    record = queue.show(catalog, job_id)
+                record = queue.show(catalog, job_id)
+                stack = stack_of_job(catalog, job_id) if record.kind == "stack" else None
+        result = queue.result(catalog, job_id)
     if state.json:
-        emit(record.to_dict())
+        emit({**record.to_dict(), "result": result})
         return
     click.echo(f"job {record.id}: {record.title or record.kind}: {record.status} {_how_far(record)}".rstrip())
     for name in ("created", "started", "finished"):
@@ -111,14 +119,21 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
         click.echo(f"  error     {record.error}")
     if record.log:
         click.echo(f"  log       {record.log}")
+    if stack is not None:
+        describe(stack)
+    elif "output" in result:
+        click.echo(f"  result    {clean(result['output'], 4096)}")
 
 
-def _print_log(record: "JobRecord") -> None:
+def _print_log(state: State, record: "JobRecord") -> None:
     from astrotui.jobs.logs import read_log
 
     lines = read_log(Path(record.log)) if record.log is not None else []
     if not lines:
         raise JobError(f"job {record.id} has no log yet")
+    if state.json:
+        emit({"id": record.id, "log": record.log, "lines": lines})
+        return
     for line in lines:
         click.echo(clean(line, 2000))
 
@@ -134,4 +149,8 @@ def worker(state: State, drain: bool, cluster: str | None) -> None:
 
     with state.open() as catalog:
         path = catalog.path
-    say(state, run_worker(path, drain=drain, cluster=cluster))
+    reason = run_worker(path, drain=drain, cluster=cluster)
+    if state.json:
+        emit({"ended": reason})
+    else:
+        click.echo(clean(reason, 1000))

@@ -23,14 +23,16 @@ def queue_and_launch(
     priority: int = 0,
 ) -> int:
     """Queue a job, start a worker unless told not to, and say which job it is."""
-    from astrotui.jobs.queue import show
+    from astrotui.jobs.queue import is_paused, show
 
     job_id = queue(catalog, kind, payload, title, start=start, priority=priority)
     if state.json:
         emit(show(catalog, job_id).to_dict())
     else:
-        click.echo(f"job {job_id}: {title}; `astrotui jobs show {job_id}` follows it")
-        if not start:
+        click.echo(f"job {job_id}: {title}; `astrotui jobs show {job_id} --wait` follows it")
+        if is_paused(catalog):
+            click.echo("the queue is paused; `astrotui jobs resume` lets it go on")
+        elif not start:
             click.echo("no worker was started; `astrotui worker --drain` runs what is queued")
     return job_id
 
@@ -90,9 +92,9 @@ def wait_for_result(catalog: "Catalog", job_id: int) -> dict[str, Any]:
     finally:
         line.close()
     if record.status != "done":
-        reason = record.error or record.status
+        reason = f": {record.error}" if record.error and record.error != record.status else ""
         log = f" (log: {record.log})" if record.log and record.status == "failed" else ""
-        raise click.ClickException(f"job {job_id} {record.status}: {reason}{log}")
+        raise click.ClickException(f"job {job_id} {record.status}{reason}{log}")
     return result(catalog, job_id)
 
 

@@ -169,6 +169,8 @@ def frames(state: State, session: str, query: tuple[str, ...], as_csv: bool, pat
     """List every light of SESSION that matches QUERY: rejected, missing and quarantined ones too."""
     from astrotui.library.listing import FrameRecord, list_frames, resolve_sessions, to_json
 
+    if state.json + as_csv + paths0 > 1:
+        raise click.UsageError("choose one of --json, --csv and --paths0")
     with state.open() as catalog:
         records = list_frames(catalog, resolve_sessions(catalog, session), query_text(query))
     if state.json:

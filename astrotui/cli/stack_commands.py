@@ -7,8 +7,9 @@ import click
 
 from astrotui.cli.common import State, emit, note, number, pass_state, shared_options, table
 from astrotui.config import parse_size
+from astrotui.errors import OutputError
 from astrotui.stacking.recipe import CHOICES, Recipe
-from astrotui.text import duration, plural
+from astrotui.text import clean, duration, plural
 
 _HELP = {
     "combine": "How kept samples become one value.",
@@ -36,10 +37,9 @@ def _recipe_options(command: Any) -> Any:
             "--low", type=float, help="Lower limit of the rejection: kappa, fraction or count, by method."
         ),
         click.option("--high", type=float, help="Upper limit of the rejection."),
-        click.option("--drizzle", type=float, metavar="SCALE", help="Drizzle onto a grid finer by SCALE."),
-        click.option(
-            "--pixfrac", type=float, default=1.0, show_default=True, help="Size of a drizzle drop in pixels."
-        ),
+        # Accepted, so that a script gets one clear line; shown when there is a drizzle.
+        click.option("--drizzle", type=float, metavar="SCALE", hidden=True),
+        click.option("--pixfrac", type=float, default=1.0, hidden=True),
         click.option("--min-score", type=float, metavar="N", help="Leave out frames under this score."),
     ]
     for option in reversed(options):
@@ -112,7 +112,7 @@ def stack(
     if state.json:
         emit(found)
     else:
-        _describe(found)
+        describe(found)
 
 
 def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]:
@@ -120,6 +120,8 @@ def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]
     from astrotui.stacking.plan import load_plan
 
     stored = load_plan(plan.expanduser().absolute())
+    if output is None and Path(stored.output).exists():
+        raise OutputError(f"{clean(stored.output, 400)} exists already; name another file with -o")
     place = check_stack_output(Path(stored.output) if output is None else output, stored.name)
     payload = {"plan": str(plan.expanduser().absolute()), "output": str(place)}
     return payload, f"stack {plural(len(stored.frames), 'frame')} again"
@@ -174,7 +176,7 @@ def _check_room(catalog: Any, request: Any) -> None:
     )
 
 
-def _describe(found: dict[str, Any]) -> None:
+def describe(found: dict[str, Any]) -> None:
     """The result for people: what went in, what stayed out, where it is."""
     used, skipped = found["frames_used"], found["frames_skipped"]
     click.echo(
@@ -184,10 +186,12 @@ def _describe(found: dict[str, Any]) -> None:
     )
     for text in found["warnings"]:
         note(f"warning: {text}")
-    for item in skipped[:20]:
-        note(f"left out {Path(item['path']).name}: {item['reason']}")
-    if len(skipped) > 20:
-        note(f"and {len(skipped) - 20} more; the manifest lists them all")
+    reasons: dict[str, list[str]] = {}
+    for item in skipped:
+        reasons.setdefault(item["reason"], []).append(Path(item["path"]).name)
+    for reason, names in reasons.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        note(f"left out {', '.join(names[:3])}{more}: {reason}")
     click.echo(f"result   {found['output']}")
     if found["preview"]:
         click.echo(f"picture  {found['preview']}")

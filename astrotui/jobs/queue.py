@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Job
 from astrotui.errors import JobError
@@ -10,6 +11,7 @@ from astrotui.jobs import registry
 from astrotui.jobs.owner import is_dead
 from astrotui.jobs.records import FINAL, LIVE, SELECT_RECORD, JobRecord, now, to_record
 from astrotui.jobs.transitions import PARTS, after_death, get_job, owner_of, settle
+from astrotui.text import clean
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
@@ -32,11 +34,17 @@ def enqueue(
     payload : what it needs to know, small and JSON-ready
     title : for people
     priority : larger runs first
-    after : a job that has to be done before; raises `JobError` when there is none of that id
+    after : a job that has to be done before
+
+    Raises
+    ------
+    JobError
+        There is no job `after`, or a job that is not finished will write the same `output`.
     """
     with catalog.write() as db:
         if after is not None and db.get(Job, after) is None:
             raise JobError(f"no job {after} to wait for")
+        _refuse_shared_output(db, payload.get("output"))
         job = Job(
             kind=kind,
             payload=payload,
@@ -49,6 +57,16 @@ def enqueue(
         db.add(job)
         db.flush()
         return job.id
+
+
+def _refuse_shared_output(db: DbSession, output: object) -> None:
+    """Two jobs that would write one file: the second would fail at its end, so it is told at its beginning."""
+    if not output:
+        return
+    live = db.execute(select(Job.id, Job.payload).where(Job.status.in_(LIVE)))
+    for other, payload in live:
+        if payload.get("output") == output:
+            raise JobError(f"{clean(output, 400)}: job {other} is going to write this file")
 
 
 def show(catalog: "Catalog", job_id: int) -> JobRecord:

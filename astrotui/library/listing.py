@@ -21,7 +21,7 @@ from astrotui.catalog.summaries import COUNTS, session_totals
 from astrotui.errors import AstrotuiError, UsageError
 from astrotui.library.calibrators import Best, DarkFinder, load_pins, load_sets, match_session
 from astrotui.library.grouping import calibrated_for
-from astrotui.text import clean
+from astrotui.text import clean, query_phrase
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def resolve_sessions(catalog: Catalog, spec: str) -> list[int]:
     folder = Path(spec).expanduser()
     if _is_folder(folder):
         return _in_folder(catalog, folder.resolve())
-    found = [record.id for record in list_sessions(catalog, spec)]
+    found = [record.id for record in list_sessions(catalog, query_phrase(spec))]
     if not found:
         if "/" in spec and " " not in spec:
             raise AstrotuiError(f"{clean(spec, 300)}: no such folder, and no session matches it")
