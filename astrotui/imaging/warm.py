@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astrotui.imaging.combine import new_tile, rejection_code, run_tile
+from astrotui.imaging.combine import new_tile, rejection_code, run_tile, sorting_network
 from astrotui.imaging.resample import warp_tile
 from astrotui.imaging.warp import Interpolation, places, plan_warp
 
@@ -19,7 +19,9 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     mosaic : frames are color filter mosaics
     """
     from astrotui.imaging.calibrate_kernels import calibrate_stored_rows, fill_defects, mirror_edges
+    from astrotui.imaging.combine_kernels import median_tile
     from astrotui.imaging.debayer import MALVAR, STRIDE
+    from astrotui.imaging.known_noise_kernels import known_noise_tile
     from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
 
     planes = 3 if mosaic else 1
@@ -57,13 +59,13 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
             warp_tile(
                 warp, window, pixels, phase, levels, method, 1.0, one, zero, place, tile, sample, scratch
             )
-    run_tile(
-        tile,
-        _SIZE,
-        rejection_code("average", "auto"),
-        (3.0, 3.0, 1.0),
-        np.ones((planes, 3), np.float32),
-        np.ones(3, np.float32),
-        np.empty((planes, _SIZE, _SIZE), np.float32),
-        np.empty((3, planes, _SIZE, _SIZE), np.uint16),
+    ones = np.ones((planes, 3), np.float32)
+    value = np.empty((planes, _SIZE, _SIZE), np.float32)
+    counts = np.empty((3, planes, _SIZE, _SIZE), np.uint16)
+    # edges that few frames cover are judged by the known noise
+    median_tile(tile, _SIZE, sorting_network(3), value)
+    limit = np.float32(5)
+    known_noise_tile(
+        tile, value, 0, 0, limit, limit, ones, ones, ones[:, 0].copy(), ones[0], np.empty_like(value), *counts
     )
+    run_tile(tile, _SIZE, rejection_code("average", "auto"), (3.0, 3.0, 1.0), ones, ones[0], value, counts)

@@ -144,18 +144,23 @@ class TileWorker:
             return
         for part, one in zip(parts, found, strict=True):
             part[:] = one
-        few = np.asarray(parts[3] < KNOWN_NOISE_BELOW)
+        few = np.asarray((parts[3] < KNOWN_NOISE_BELOW) & (parts[3] > 0))
         if self._few is None or not few.any():
             return
-        half = (columns + 1) // 2  # with its margin a whole tile would be too wide
-        for x in (0, half):
-            width = min(half, columns - x)
-            wanted = few[:, :, x : x + width]
+        down, across = np.nonzero(few.any(axis=0))
+        top, bottom, left, right = (
+            int(n) for n in (down.min(), down.max() + 1, across.min(), across.max() + 1)
+        )
+        step = COLUMNS - 2 * self._few.margin
+        for x in range(left, right, step):
+            part_of = np.s_[:, top:bottom, x : min(x + step, right)]
+            wanted = few[part_of]
             if wanted.any():
-                again = self._tile(self._few, x0 + x, y0, width, rows, [None] * len(bands), read)
+                size = wanted.shape[2], wanted.shape[1]
+                again = self._tile(self._few, x0 + x, y0 + top, *size, [None] * len(bands), read)
                 assert again is not None
                 for part, one in zip(parts, again, strict=True):
-                    part[:, :, x : x + width][wanted] = one[wanted]
+                    part[part_of][wanted] = one[wanted]
 
     def _tile(
         self,
