@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from astrotui.catalog.models import Session
@@ -24,6 +25,7 @@ ROTATOR_TOLERANCE_DEG = 2.0
 FLAT_RANGE = (1 / 3, 2 / 3)  # of full scale, for the median of a flat
 CLIPPED = 0.98
 _YEAR_S = 365 * 86400.0
+_OLD_YEARS = 3.0  # older does not count more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +84,12 @@ class Candidate:
 
 
 def _same_name(a: str, b: str) -> bool:
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in (a, b)]
-    return plain[0] == plain[1]
+    return _plain(a) == _plain(b)
+
+
+@lru_cache(maxsize=256)
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def gates(shot: Shot, held: SetRecord, *, with_gain: bool = True) -> tuple[list[str], list[str]]:
@@ -138,10 +144,6 @@ def _close(a: float | None, b: float | None, relative: float, floor: float = 1e-
     return a is not None and b is not None and abs(a - b) <= max(relative * max(abs(a), abs(b)), floor)
 
 
-def _temperature_distance(mine: float | None, theirs: float | None) -> float:
-    return 1.0 if mine is None or theirs is None else abs(mine - theirs) / 2
-
-
 def _temperature_reasons(shot: Shot, held: SetRecord) -> list[str]:
     if shot.temperature_c is None or held.temperature_c is None:
         return ["temperature unknown"]
@@ -166,7 +168,10 @@ def _age(date: datetime | None, held: SetRecord) -> float:
 
 
 def _age_distance(mine_s: float | None, theirs_s: float | None) -> float:
-    return 0.2 if mine_s is None or theirs_s is None else min(abs(mine_s - theirs_s) / _YEAR_S, 3.0) * 0.2
+    if mine_s is None or theirs_s is None:
+        return 0.2
+    years = abs(mine_s - theirs_s) / _YEAR_S
+    return years * 0.2 if years < _OLD_YEARS else _OLD_YEARS * 0.2
 
 
 def seconds_of(date: datetime | None) -> float | None:
@@ -193,7 +198,8 @@ def session_distance(
     mine_c: float | None, theirs_c: float | None, mine_s: float | None, theirs_s: float | None
 ) -> float:
     """The part of a dark's distance that depends on the session: temperature, age (dates as `seconds_of`)."""
-    return _temperature_distance(mine_c, theirs_c) + _age_distance(mine_s, theirs_s)
+    apart = 1.0 if mine_c is None or theirs_c is None else abs(mine_c - theirs_c) / 2
+    return apart + _age_distance(mine_s, theirs_s)
 
 
 def judge_dark(shot: Shot, held: SetRecord, *, bias: bool, date: datetime | None = None) -> Candidate:
