@@ -243,11 +243,6 @@ class DarkFinder:
         for fixed, theirs, date, held in sets:
             if fixed > nearest[0] + 0.001:
                 break  # the others are further off, whatever the session is
-            if (
-                None not in (temperature, theirs)
-                and fixed + abs(temperature - theirs) / 2 > nearest[0] + 0.001
-            ):
-                continue
             distance = round(fixed + session_distance(temperature, theirs, moment, date), 3), held.id
             if distance < nearest:
                 nearest, best = distance, held
