@@ -222,3 +222,18 @@ def test_models_are_exact_on_exact_points(model: str) -> None:
     points = np.random.default_rng(0).uniform(0, 1000, (30, 2))
     fitted = fit_model(model, points, apply(matrix, points), np.random.default_rng(1).uniform(0.1, 1, 30))
     np.testing.assert_allclose(fitted, matrix, atol=1e-6)
+
+
+@pytest.mark.parametrize(("seed", "degrees", "scale"), [(1, 0.3, 1.0), (2, 69.5, 1.0), (3, 180.2, 1.01)])
+def test_the_transform_is_astroaligns(seed: int, degrees: float, scale: float) -> None:
+    import astroalign
+
+    to_frame = similarity(14.2, -9.7, degrees, scale, CENTER)
+    frame, reference = _lists(seed, to_frame)
+    found = match_stars(frame, reference, shape=SHAPE)
+    lists = [np.stack([s.x[:50], s.y[:50]], axis=1).astype(float) for s in (frame, reference)]
+    oracle, _ = astroalign.find_transform(*lists, max_control_points=50)
+    ours, theirs = apply(found.transform, GRID), apply(np.asarray(oracle.params), GRID)
+    # theirs is not weighted and rests on fewer stars: both miss the truth, ours by less
+    assert np.hypot(*(ours - theirs).T).max() < 0.15
+    assert _error(found, to_frame) < 0.05

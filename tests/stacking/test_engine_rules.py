@@ -98,6 +98,38 @@ def test_the_kind_of_file_changes_no_pixel(made: SimulatedSet, tmp_path: Path) -
 # --- memory
 
 
+def test_groups_share_what_they_have_in_common(made: SimulatedSet, tmp_path: Path) -> None:
+    from astrotui.stacking.calibration import load_calibrations
+
+    own, bias = made.calibration, made.calibration.bias
+    groups = [own, replace(own, flat=None), replace(own, dark=None), Calibration(bias=bias), own]
+    loaded = load_calibrations(
+        groups, made.folder / "masters", width=WIDTH, height=HEIGHT, planes=1, cfa="RGGB", cosmetic=True
+    )
+    assert loaded[0].dark is loaded[1].dark is loaded[4].dark
+    assert loaded[2].dark is loaded[3].dark is not loaded[0].dark
+    assert loaded[0].inverse is loaded[2].inverse is loaded[4].inverse
+    assert loaded[1].inverse is None and loaded[3].defects is None
+    assert loaded[0].defects is loaded[4].defects
+    frames = tuple(replace(f, calibration=i % 2 * 4) for i, f in enumerate(made.frames))
+    usual = read_result(stack(made, tmp_path, "usual.fits").output)[0]
+    grouped = stack(made, tmp_path, "groups.fits", frames=frames, calibrations=tuple(groups))
+    assert_array_equal(read_result(grouped.output)[0], usual)
+
+
+def test_samples_of_many_frames_are_thinned(
+    made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astrotui.stacking import passone
+
+    usual = read_result(stack(made, tmp_path, "usual.fits").output)[0]
+    monkeypatch.setattr(passone, "_SAMPLED_WHOLE", 3)  # of 9: every second value along each axis
+    thinned = read_result(stack(made, tmp_path, "thinned.fits").output)[0]
+    assert not np.array_equal(thinned, usual, equal_nan=True)
+    assert_allclose(np.nanmedian(thinned, axis=(1, 2)), np.nanmedian(usual, axis=(1, 2)), atol=1)
+    assert_allclose(np.nanstd(thinned - usual), 0, atol=1)
+
+
 def test_bands_follow_the_budget(made: SimulatedSet, tmp_path: Path) -> None:
     big = replace(made.plan(tmp_path / "s.fits"), width=3840, height=2160)
     many = replace(big, frames=big.frames * 150)

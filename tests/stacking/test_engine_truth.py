@@ -171,7 +171,7 @@ def test_coverage_is_how_many_frames_reach_a_pixel(stacked) -> None:
     assert (result.coverage_min, result.coverage_max) == (maps["COVERAGE"].min(), maps["COVERAGE"].max())
 
 
-@pytest.mark.parametrize("count", [3, 5, 8])
+@pytest.mark.parametrize("count", [3, 5, 8, 15])
 def test_few_frames_keep_no_trail(tmp_path: Path, count: int) -> None:
     made = make_set(tmp_path, Spec(seed=7, frames=count, trail_in=1, hot=10, cfa="RGGB"))
     result = run_plan(made.plan(tmp_path / "s.fits"), masters=tmp_path / "m", tag="t", workers=1)
