@@ -3,7 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from astrotui.frames.values import clean
 from astrotui.text import plural
 
 _PLAIN_FITS = (".fits", ".fit")  # nearly all names: the others are looked at more closely
+_SYSTEM = ("/proc", "/sys", "/dev")
 _KINDS = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -172,8 +175,22 @@ def _enter(
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
         return _note(name, "a link to a folder that is read already")
+    if status.st_dev in _system_devices():
+        return _note(name, "a folder of the operating system, not read")
     seen.add(identity)
     return None
+
+
+@cache
+def _system_devices() -> frozenset[int]:
+    """Devices of folders that hold no files of anybody: by way of /proc, a link leads to all of the machine."""
+    found = set()
+    for name in _SYSTEM:
+        with suppress(OSError):
+            found.add(os.stat(name).st_dev)  # noqa: PTH116
+    with suppress(OSError):
+        found.discard(os.stat("/").st_dev)  # noqa: PTH116 - not mounted, as in a bare container
+    return frozenset(found)
 
 
 def _note(relative: str, reason: str, unseen: str | None = None) -> ScanNote:

@@ -190,3 +190,14 @@ def test_nothing_is_written_or_opened_for_writing(tmp_path: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")}
     list(scan(tmp_path))
     assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/root").exists(), reason="needs /proc")
+def test_a_link_into_the_system_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "x.fits").write_bytes(b"x")
+    (tmp_path / "everything").symlink_to("/proc")
+    found = list(scan(tmp_path))
+    assert [f.relative for f in found if isinstance(f, FoundFile)] == ["x.fits"]
+    assert [n for n in found if isinstance(n, ScanNote)] == [
+        ScanNote("everything", "a folder of the operating system, not read")
+    ]
