@@ -52,8 +52,10 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
     if state.json:
         emit(result)
         return
+    quarantined = f"{result['quarantined']:,} quarantined, " if result["quarantined"] else ""
     click.echo(
-        f"{result['measured']:,} measured, {result['kept']:,} known before, {plural(result['frames'], 'frame')}"
+        f"{result['measured']:,} measured, {result['kept']:,} known before, {quarantined}"
+        f"{plural(result['frames'], 'frame')}"
     )
     for problem in result["problems"][:20]:
         note(f"  {problem['path']}: {problem['reason']}")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,9 @@ from astrotui.cli.common import (
 )
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean, duration, plural
+
+if TYPE_CHECKING:
+    from astrotui.catalog.database import Catalog
 
 
 @click.command()
@@ -202,6 +206,19 @@ def frames(state: State, session: str, query: tuple[str, ...], as_csv: bool, pat
         click.echo(plural(len(records), "frame"))
 
 
+def _doubts(catalog: "Catalog", sessions: Sequence[int], kind: str) -> list[str]:
+    """What speaks against a set that was pinned all the same."""
+    from astrotui.library.calibrators import session_match
+
+    told = []
+    for session in sessions:
+        chosen = session_match(catalog, session).chosen(kind)
+        if chosen is not None and chosen.pinned and chosen.grade != "exact":
+            why = "; ".join(chosen.reasons)
+            told.append(f"session {session}: {kind} set {chosen.set.id} is {chosen.grade}: {why}")
+    return told
+
+
 @click.command("set")
 @click.argument("specs", nargs=-1, required=True, metavar="SESSION|FRAMES ...")
 @click.option("--where", "query", default="", metavar="QUERY", help="Only these frames of the sessions.")
@@ -270,6 +287,7 @@ def set_(
             raise click.UsageError("only sessions can have a dark, flat or bias pinned; none is named")
         for kind, choice in pins.items():
             pin(catalog, things.sessions, kind, choice)
+        doubts = [text for kind in pins for text in _doubts(catalog, things.sessions, kind)]
         if corrections:
             counts["corrected"] = correct(catalog, things.all_frames(catalog), corrections)
     if state.json:
@@ -279,3 +297,5 @@ def set_(
         parts += [plural(counts["frames"], "frame")] if counts["frames"] else []
         parts += [plural(len(things.stacks), "stack")] if things.stacks else []
         click.echo(f"set for {', '.join(parts)}")
+        for text in doubts:
+            note(text)

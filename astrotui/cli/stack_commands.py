@@ -88,6 +88,8 @@ def stack(
     Ctrl+C stops waiting; the job goes on.
     """
     from astrotui.cli.jobs_shared import queue, queue_and_launch, wait_for_result
+    from astrotui.library.planning import check_request
+    from astrotui.library.requests import title_of
     from astrotui.library.stacks import stack_of_job
 
     with state.open() as catalog:
@@ -99,7 +101,8 @@ def stack(
             request = _request(
                 state, catalog, sessions, output, dark, flat, bias, reference, memory, workers, recipe
             )
-            payload, title = request.to_dict(), f"stack {plural(len(request.frames), 'frame')}"
+            payload, title = request.to_dict(), title_of(catalog, request)
+            check_request(catalog, request)
             _check_room(catalog, request)
         if detach or no_start:
             queue_and_launch(state, catalog, "stack", payload, title, start=not no_start)
@@ -124,7 +127,7 @@ def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]
         raise OutputError(f"{clean(stored.output, 400)} exists already; name another file with -o")
     place = check_stack_output(Path(stored.output) if output is None else output, stored.name)
     payload = {"plan": str(plan.expanduser().absolute()), "output": str(place)}
-    return payload, f"stack {plural(len(stored.frames), 'frame')} again"
+    return payload, f"{clean(stored.name, 40)}: {plural(len(stored.frames), 'frame')} again"
 
 
 def _request(

@@ -64,12 +64,15 @@ def run_render(work: "Work") -> None:
 
 def run_stack(work: "Work") -> None:
     """Stack; payload is a `StackRequest`, or `{"plan": path}` to run a stored plan again."""
+    from astrotui.library.master_cache import hold_to_cap
+
     # Where the time of a stack goes, so that its end can be told before half of it is over.
     work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
     plan = _plan(work)
     for path in (plan.output, plan.manifest):
         work.note_part(Path(path))
     _stack(work, plan)
+    hold_to_cap(places().masters, parse_size(load_settings().masters_cap))
 
 
 def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> Any:
@@ -155,11 +158,11 @@ def _plan(work: "Work") -> StackPlan:
     request = StackRequest.from_dict(work.payload)
     _measure(work, request.sessions)
     work.finished_stage("measuring")
-    if request.output:
-        output = Path(request.output)
-    else:
-        output = free_output(Path(request.folder), default_name(work.catalog, request.sessions))
-    plan = make_plan(work.catalog, request, output)
+    plan = make_plan(work.catalog, request, Path(request.output or "stack.fits"))
+    if not request.output:  # named after what is in it, which may be less than what was asked for
+        inside = sorted({frame.session_id for frame in plan.frames if frame.session_id is not None})
+        output = free_output(Path(request.folder), default_name(work.catalog, inside))
+        plan = dataclasses.replace(plan, output=str(output), manifest=str(output.with_suffix(".json")))
     _make_masters(work, masters_of(plan.calibrations))
     work.finished_stage("masters")
     plan = dataclasses.replace(

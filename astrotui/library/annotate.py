@@ -154,8 +154,10 @@ def pin(catalog: Catalog, session_ids: Sequence[int], kind: str, choice: str) ->
     Raises
     ------
     UsageError
-        There is no such set or file.
+        There is no such set or file, or its pixels can never fit.
     """
+    from astrotui.library.masters_for import CalibrationPlanner
+
     with catalog.write(durable=True) as db:
         set_id, path = None, None
         if choice.isdigit():
@@ -174,3 +176,7 @@ def pin(catalog: Catalog, session_ids: Sequence[int], kind: str, choice: str) ->
                 db.add(
                     Pin(session_id=session_id, kind=kind, set_id=set_id, path=path, made=datetime.now(UTC))
                 )
+        db.flush()
+        planner = CalibrationPlanner(db, {})
+        for session in db.scalars(select(Session).where(Session.id.in_(session_ids))):
+            planner.check(session)

@@ -88,6 +88,13 @@ class CalibrationPlanner:
         )
         return calibration, dark
 
+    def check(self, session: Session) -> None:
+        """Raise `UsageError` for a choice or a pin that can never be applied to a session's lights."""
+        pins = load_pins(self.db, [session.id]).get(session.id, {})
+        match = match_session(session, self.sets, pins)
+        for kind in KINDS:
+            self._choose(kind, session, match, [])
+
     def colder_and_warmer(self, session: Session, chosen: Candidate) -> list[SetRecord]:
         """Dark sets as good as `chosen` but of other temperatures, `chosen` included."""
         same = [
@@ -106,6 +113,11 @@ class CalibrationPlanner:
             return None
         if choice == "auto":
             found = match.chosen(kind)
+            if found is not None and (found.set.width, found.set.height) != (session.width, session.height):
+                raise UsageError(
+                    f"session {session.id}: {kind} set {found.set.id}, which is pinned, can never fit: "
+                    f"{'; '.join(found.reasons)}; `astrotui set {session.id} --{kind} auto` takes the pin away"
+                )
             if found is not None:
                 reasons.append(
                     f"{kind}: {clean(found.set.path)} ({found.grade}): {'; '.join(found.reasons) or 'fits'}"

@@ -20,6 +20,7 @@ from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
 from astrotui.stacking.plan import Calibration, InputFile, PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
 
 
@@ -56,6 +57,30 @@ def plan_calibrations(
             temperature = held.temperature_c if held is not None else None
             groups[session.id].append((temperature, calibrations.index(variant)))
     return calibrations, groups
+
+
+def check_request(catalog: Catalog, request: StackRequest) -> None:
+    """Say before anything is queued what would come out only when the plan is made.
+
+    Raises
+    ------
+    AstrotuiError
+        A disk is away, the reference is not among the frames, or what was chosen or pinned to calibrate with does
+        not fit.
+    """
+    with catalog.read() as db:
+        sessions = list(
+            db.scalars(select(Session).where(Session.id.in_(request.sessions)).order_by(Session.id))
+        )
+        roots = db.scalars(select(Root.path).where(Root.id.in_({s.root_id for s in sessions})))
+        for root in roots:
+            if not Path(root).is_dir():
+                raise PlanError(f"{clean(root, 300)}: this folder is not there; is the disk mounted?")
+        planner = CalibrationPlanner(db, {"dark": request.dark, "flat": request.flat, "bias": request.bias})
+        for session in sessions:
+            planner.check(session)
+    if request.reference is not None and request.reference not in request.frames:
+        raise PlanError(f"--reference {request.reference}: that frame is not among those to be stacked")
 
 
 def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private: bool = True) -> StackPlan:
@@ -101,7 +126,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         memory_bytes=request.memory,
         header=_header(base, usable),
         wcs=_wcs(usable[reference]),
-        warnings=_warnings(usable, skipped, usable[reference]),
+        warnings=_warnings(usable, skipped, usable[reference], request.recipe),
         software=f"astrotui {__version__}",
         private=private,
     )
@@ -240,7 +265,7 @@ def _wcs(reference: _Light) -> tuple[str, ...]:
 
 
 def _warnings(
-    usable: Sequence[_Light], skipped: Sequence[SkippedFrame], reference: _Light
+    usable: Sequence[_Light], skipped: Sequence[SkippedFrame], reference: _Light, recipe: Recipe
 ) -> tuple[str, ...]:
     placed = [
         (light.measurement.dx_px, light.measurement.dy_px, light.frame.date_obs)
@@ -249,6 +274,14 @@ def _warnings(
         if light is not reference
     ]
     warnings = doubts(placed, reference.frame.date_obs)
+    dropped = (recipe.low or 0) + (recipe.high or 0)
+    if recipe.reject == "minmax" and dropped > len(usable) / 2:
+        warnings.append(f"minmax drops {dropped:g} of the {len(usable)} samples of a pixel")
+    span = max(
+        (max(axis) - min(axis) for axis in zip(*(place[:2] for place in placed), strict=True)), default=0.0
+    )
+    if recipe.align == "none" and span > 1:
+        warnings.append(f"the field moved by {span:.0f} px and the frames were not aligned (--align none)")
     if len(usable) < 3:
         warnings.append(f"only {plural(len(usable), 'frame')}: a plain mean without rejection")
     if len({light.frame.filter for light in usable}) > 1:

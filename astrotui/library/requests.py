@@ -138,6 +138,14 @@ def default_name(catalog: Catalog, session_ids: Sequence[int]) -> str:
     return file_stem("_".join(p for p in parts if p), "stack")
 
 
+def title_of(catalog: Catalog, request: StackRequest) -> str:
+    """What a stack is called in the list of jobs: its targets and how many frames it asks for."""
+    with catalog.read() as db:
+        targets = db.scalars(select(Session.target).where(Session.id.in_(request.sessions)).distinct())
+        names = sorted(clean(target, 40) for target in targets if target)
+    return f"{', '.join(names[:3]) or 'stack'}: {plural(len(request.frames), 'frame')}"
+
+
 def free_output(folder: Path, name: str) -> Path:
     """A path in `folder` (made if absent) under which neither result nor manifest exists."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -204,3 +204,50 @@ def test_flats_and_bias_are_ranked_with_reasons(run: Run, samples: Path) -> None
         found = run("darks", "m42", "--kind", kind, "--json").json
         assert all(c["kind"] == kind and (c["reasons"] or c["grade"] == "exact") for c in found)
         assert run("darks", "m42", "--kind", kind).code == 0
+
+
+def test_a_quoted_name_is_one_word(run: Run, samples: Path) -> None:
+    run("index", samples)
+    assert [s["target"] for s in run("sessions", "m 42", "--json").json] == ["M42"]
+    assert run("sessions", "42 m", "--json").json == []
+    assert len(run("sessions", "42", "m", "--json").json) == 1  # two words, each found
+    assert run("frames", "m 42", "--json").json
+    assert run("frames", "m42", "--csv", "--json").code == 2
+
+
+def test_what_can_never_fit_is_refused_before_anything_is_queued(run: Run, samples: Path) -> None:
+    run("index", samples)
+    small = next(d for d in run("darks", "--json").json if d["width"] == 448 and d["kind"] == "dark")
+    ran = run("set", "m42", "--dark", str(small["id"]))
+    assert ran.code == 2 and ran.err.count("\n") == 1 and "can never fit" in ran.err and "448x300" in ran.err
+    assert run("sessions", "m42", "--json").json[0]["dark"]["grade"] == "exact"  # nothing was pinned
+    frame = run("frames", "m51", "--json").json[0]["id"]
+    for words, message in (
+        (["--dark", str(small["id"])], "448x300"),
+        (["--dark", "999"], "no such dark set"),
+        (["--reference", str(frame)], "not among those"),
+    ):
+        ran = run("stack", "m42", *words)
+        assert ran.code in (1, 2) and message in ran.err and ran.err.count("\n") == 1
+    assert [job["kind"] for job in run("jobs", "--json").json] == ["index"]
+
+
+def test_two_jobs_for_one_file_are_refused(run: Run, samples: Path, tmp_path: Path) -> None:
+    run("index", samples)
+    run("jobs", "pause")
+    first = run("stack", "m45", "-o", tmp_path / "out.fits", "--no-start", "--json").json
+    assert first["title"] == "M 45: 3 frames"
+    again = run("stack", "m45", "-o", tmp_path / "out.fits", "--no-start")
+    assert again.code == 1 and f"job {first['id']} is going to write this file" in again.err
+    run("jobs", "cancel", str(first["id"]))
+    assert run("stack", "m45", "-o", tmp_path / "out.fits", "--no-start").code == 0
+    ended = run("jobs", "show", str(first["id"]), "--wait")
+    assert ended.code == 1 and "cancelled" in ended.err
+
+
+def test_a_disk_that_is_away_is_told(run: Run, samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "DWARF3", tmp_path / "disk")
+    run("index", tmp_path / "disk")
+    (tmp_path / "disk").rename(tmp_path / "away")
+    ran = run("stack", "m45", "-o", tmp_path / "out.fits")
+    assert (ran.code, ran.err.count("\n")) == (1, 1) and "is the disk mounted?" in ran.err
