@@ -1,7 +1,7 @@
 """Which frames to reject, and why: robust and one-sided within a session, absolute in small ones; numpy only."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,11 +109,23 @@ def judge(frames: Sequence[FrameFacts], preset: Preset) -> list[list[str]]:
     return reasons
 
 
-def summary(reasons: Sequence[Sequence[str]]) -> str:
+def kind_of(reason: str) -> str:
+    """The kind of a reason, by which frames are counted: `only 2 stars` is few stars, `saturated: 93%` saturated."""
+    kind = reason.split(":", 1)[0]
+    if kind.startswith("only ") and kind.endswith((" star", " stars")):
+        return "few stars"
+    return {"nothing in it looks like a star": "without anything like a star"}.get(kind, kind)
+
+
+def counts(reasons: Iterable[Sequence[str]]) -> dict[str, int]:
+    """How many frames there are for each kind of reason, commonest first; a frame counts for each of its kinds."""
+    found = Counter(kind for why in reasons for kind in {kind_of(reason) for reason in why})
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def summary(reasons: Iterable[Sequence[str]]) -> str:
     """`18 trailed, 17 soft, 11 clouded`, commonest first; a frame counts for each of its reasons."""
-    counts = Counter(name for why in reasons for name in why)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {name}" for name, count in ordered)
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts(reasons).items())
 
 
 def _deviation(values: Float64Array, high_is_bad: bool, floor: Callable[[float], float]) -> Float64Array:

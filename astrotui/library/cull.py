@@ -78,7 +78,8 @@ class CullPlan:
     def _besides(self) -> list[str]:
         parts = []
         if self.yours:
-            parts.append(f"{plural(self.yours, 'frame')} stay because you decided so")
+            stay = "stays" if self.yours == 1 else "stay"
+            parts.append(f"{plural(self.yours, 'frame')} {stay} because you decided so")
         if self.unmeasured:
             parts.append(f"{plural(self.unmeasured, 'frame')} not measured and not judged")
         return parts
@@ -92,10 +93,8 @@ class CullPlan:
 
     def to_dict(self, done: bool) -> dict[str, Any]:
         """The keys of `cull --json`."""
-        counts: dict[str, int] = {}
-        for why in self.rejected.values():
-            for reason in why:
-                counts[reason] = counts.get(reason, 0) + 1
+        from astrotui.imaging.culling import counts
+
         return {
             "preset": self.preset,
             "sessions": list(self.sessions),
@@ -105,7 +104,7 @@ class CullPlan:
             "needs_yes": self.asks,
             "summary": self.summary,
             "done": done,
-            "counts": counts,
+            "counts": counts(self.rejected.values()),
             "reasons": [{"id": frame, "reasons": why} for frame, why in self.rejected.items()],
             "rejected_earlier": self.earlier,
             "kept_by_person": self.yours,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.orm import aliased
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Session
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 NOT_ALIGNED = "cannot be aligned"
+ANOTHER_SIZE = "another size"
+FEW, MANY = 2, 5  # so few frames beside so many times as many of another size are no session of their own
 STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under the trail is not the sky
 CANDIDATES, SAMPLED = 5, 9  # frames tried as reference, and frames laid on them to see whether they fit
 STILL_PX, STILL_S = 0.02, 300.0
@@ -66,8 +69,10 @@ class _Scored:
 
     @property
     def own_problem(self) -> str | None:
-        """A problem of the frame itself; not being aligned is one of the pair and may change with the reference."""
-        return None if self.problem is not None and self.problem.startswith(NOT_ALIGNED) else self.problem
+        """A problem of the frame itself; not being aligned is one of the pair and may change with the reference, and
+        another size one of the frames beside it."""
+        passing = self.problem is not None and self.problem.startswith((NOT_ALIGNED, ANOTHER_SIZE))
+        return None if passing else self.problem
 
     def stored(self) -> dict[str, Any]:
         """What the catalogue keeps of it."""
@@ -95,6 +100,7 @@ def score_session(catalog: Catalog, session_id: int) -> list[str]:
         if not frames:
             return []
         held = db.scalar(select(Session.reference_id).where(Session.id == session_id))
+        odd = _odd_size(db, session_id, len(frames))
         before = [frame.stored() for frame in frames]
         reference = next((f for f in frames if f.frame_id == held), None)
         if reference is None or reference.reference_id != held or reference.own_problem:
@@ -112,9 +118,9 @@ def score_session(catalog: Catalog, session_id: int) -> list[str]:
         if frame.matched is not None and frame.own_problem is None:
             frame.depth = depth(frame.transparency, frame.noise, frame.fwhm_a, frame.fwhm_b) or 0.0
         if frame.own_problem is None:
-            frame.problem = (
-                None if frame.matched is not None else f"{NOT_ALIGNED} with the session's reference"
-            )
+            lost = f"{NOT_ALIGNED} with the session's reference" if frame.matched is None else None
+            frame.problem = odd or lost
+            frame.depth = 0.0 if odd else frame.depth
     for frame, score in zip(frames, scores([f.depth for f in frames]), strict=True):
         frame.score = round(float(score), 2)
     changed = [f for f, old in zip(frames, before, strict=True) if f.stored() != old]
@@ -123,6 +129,27 @@ def score_session(catalog: Catalog, session_id: int) -> list[str]:
         ((f.dx, f.dy, f.date) for f in frames if f is not reference and f.matched is not None),
         reference.date if reference else None,
     )
+
+
+def _odd_size(db: DbSession, session_id: int, frames: int) -> str | None:
+    """What is wrong with a session of one or two frames beside a long one of another size: a subframe to focus
+    with, or a broken download. By itself it would be its own best."""
+    if frames > FEW:
+        return None
+    own, other = aliased(Session), aliased(Session)
+    same = ("root_id", "folder", "night", "camera", "target", "filter", "exposure_s", "gain")
+    beside = db.execute(
+        select(other.width, other.height, func.count(Frame.id))
+        .join(own, and_(*(getattr(own, name).is_not_distinct_from(getattr(other, name)) for name in same)))
+        .join(Frame, Frame.session_id == other.id)
+        .where(own.id == session_id, or_(own.width != other.width, own.height != other.height))
+        .group_by(other.id)
+        .order_by(func.count(Frame.id).desc())
+        .limit(1)
+    ).first()
+    if beside is None or beside[2] < MANY * frames:
+        return None
+    return f"{ANOTHER_SIZE}: the {beside[2]:,} frames beside it have {beside[0]}x{beside[1]}"
 
 
 def doubts(

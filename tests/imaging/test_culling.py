@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from astrotui.imaging.culling import PRESETS, FrameFacts, judge, summary
+from astrotui.imaging.culling import PRESETS, FrameFacts, counts, judge, summary
 
 
 def _session(count: int, seed: int = 1) -> list[FrameFacts]:
@@ -116,3 +116,16 @@ def test_a_bad_start_of_the_night_does_not_shift_the_measure() -> None:
 def test_summary_counts_each_reason() -> None:
     assert summary([["trailed", "soft"], ["soft"], [], ["clouded"]]) == "2 soft, 1 clouded, 1 trailed"
     assert summary([[], []]) == ""
+
+
+def test_frames_are_counted_by_kinds_of_reasons() -> None:
+    why = [
+        ["only 1 star"],
+        ["no stars"],
+        ["saturated: 93% of it"],
+        ["saturated: 40% of it", "trailed"],
+        ["few stars"],
+    ]
+    assert counts(why) == {"few stars": 2, "saturated": 2, "no stars": 1, "trailed": 1}
+    assert summary(why) == "2 few stars, 2 saturated, 1 no stars, 1 trailed"
+    assert summary([["out of focus: stars are rings"]]) == "1 out of focus"

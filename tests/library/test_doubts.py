@@ -80,3 +80,23 @@ def test_a_session_of_hot_pixels_alone_is_doubted(catalog: Catalog, tmp_path: Pa
         assert db.scalars(select(Frame.id)).all()
     plan = make_plan(catalog, request_stack(catalog, [1], folder=tmp_path), tmp_path / "stack.fits")
     assert any("hot pixels" in warning for warning in plan.warnings)
+
+
+def test_one_frame_of_another_size_is_no_session_of_its_own(catalog: Catalog, tmp_path: Path) -> None:
+    night = Night(tmp_path / "night")
+    night.take(dithered(5))
+    odd = night.write(5, night.pixels(5, dithered(1)[0])[:200])
+    index_roots(catalog, [night.folder])
+    for _ in range(2):  # and it stays so when it is scored again
+        measure_sessions(catalog, [1, 2], workers=1)
+        by_name = {Path(f.path).name: f for f in list_frames(catalog, [1, 2])}
+        assert by_name[odd.name].score == 0
+        assert by_name[odd.name].reasons == ("another size: the 5 frames beside it have 640x420",)
+        assert by_name[odd.name].stars
+        assert min(f.score or 0 for name, f in by_name.items() if name != odd.name) > 50
+    # Once it has company it is a session like others.
+    for number in range(6, 9):
+        night.write(number, night.pixels(number, dithered(9)[number])[:200])
+    index_roots(catalog, [night.folder])
+    measure_sessions(catalog, [2], workers=1)
+    assert all((f.score or 0) > 50 and not f.reasons for f in list_frames(catalog, [2]))
