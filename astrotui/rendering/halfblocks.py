@@ -9,9 +9,9 @@ from astrotui.imaging.types import Float32Array
 from astrotui.rendering.cells import CellPicture
 from astrotui.rendering.colors import ladder
 
-BUDGET_PER_CELL = 2.5  # compressed bytes: 3,000 for 60 x 20 cells
+BUDGET_PER_CELL = 2.35  # compressed bytes: 3,000 for 60 x 20 cells, with what a terminal needs besides
 SMALL_PER_CELL = 7.0  # a small picture may cost more a cell, as long as it costs no more than one of 60 x 20
-SMALL_MOST = 3000
+SMALL_MOST = 2600
 
 
 def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
@@ -58,7 +58,7 @@ def smoothed(pixels: Float32Array) -> Float32Array:
 
 
 def affordable(cells: int) -> int:
-    """Compressed bytes that a picture of so many cells may cost: 3,000 at 60 x 20, more a cell in small ones."""
+    """Compressed bytes that a picture of so many cells may cost: under 3,000 at 60 x 20, more a cell in small ones."""
     return int(max(BUDGET_PER_CELL * cells, min(SMALL_PER_CELL * cells, SMALL_MOST)))
 
 

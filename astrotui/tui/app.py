@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,7 +19,6 @@ from textual.worker import Worker, WorkerState
 
 from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
-from astrotui.rendering.service import PictureService
 from astrotui.tui import queueing
 from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
@@ -32,6 +32,7 @@ from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
+    from astrotui.rendering.service import PictureService
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
@@ -40,7 +41,7 @@ _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
 # Loaded when the first frame is on screen, not before.
-_LATER = "frames darks jobs stacks help pages prompt stack_form trouble".split()
+_LATER = "frames darks jobs stacks help pages prompt stack_form trouble where".split()
 
 
 def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
@@ -64,13 +65,12 @@ class AstroApp(AheadApp):
     Attributes
     ----------
     store : the catalogue, off the event loop
-    pictures : the helper process that makes pictures
     session_id : the session that Frames, Darks and the stack form are about
     live : jobs that run or wait, as of the last look
     """
 
     TITLE = "astrotui"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = ["app.tcss", "screens/library.tcss"]  # noqa: RUF012 - Textual declares it so
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "library": LibraryPlace,
         "frames": _later("frames", "FramesPlace"),
@@ -98,7 +98,6 @@ class AstroApp(AheadApp):
         super().__init__()
         self.settings = settings or load_settings()
         self.store = Store(catalog)
-        self.pictures = PictureService()
         self.follower = Follower()
         self.roots = tuple(roots)
         self.session_id: int | None = None
@@ -112,6 +111,13 @@ class AstroApp(AheadApp):
         )
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
+
+    @cached_property
+    def pictures(self) -> "PictureService":
+        """The helper process that makes pictures, started at the first one."""
+        from astrotui.rendering.service import PictureService
+
+        return PictureService()
 
     def on_load(self) -> None:
         # From Python 3.12 on Textual lets tasks begin eagerly: an input line would be mounted before the screen that it
@@ -165,15 +171,17 @@ class AstroApp(AheadApp):
     async def _follow(self) -> None:
         """Tell the present place when the catalogue changed; an error is told once and then waited out."""
         seen: int | None = None
-        trouble = ""
+        told, trouble = False, ""
         while True:
             if not self.is_headless and terminal_is_gone():
                 self._hung_up()
             try:
                 version = await self.store.version()
-                if version != seen:
-                    seen, first = version, seen is None
-                    await self._changed(reload=not first)
+                if seen is None:
+                    seen = version  # the queue is looked at the next time: the first sessions go first
+                elif version != seen or not told:
+                    changed, seen, told = version != seen, version, True
+                    await self._changed(reload=changed)
                 trouble = ""
             except AstrotuiError as error:
                 if str(error) != trouble:
@@ -339,12 +347,16 @@ class AstroApp(AheadApp):
 
         Leaving in order would write to the terminal, which fails or waits.
         """
-        self.pictures.close()
+        self._end_pictures()
         self.store.close()
         os._exit(129)
 
+    def _end_pictures(self) -> None:
+        if "pictures" in vars(self):
+            self.pictures.close()
+
     def on_unmount(self) -> None:
-        self.pictures.close()
+        self._end_pictures()
         self.store.close(wait=not self._leaving)
 
 

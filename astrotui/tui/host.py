@@ -23,7 +23,6 @@ class Host(Protocol):
     Attributes
     ----------
     store : the catalogue, off the event loop
-    pictures : the helper process that makes pictures
     follower : watches the jobs that were queued here
     session_id : the session that Frames, Darks and the stack form are about
     live : jobs that run or wait, as of the last look
@@ -31,10 +30,13 @@ class Host(Protocol):
 
     settings: "Settings"
     store: "Store"
-    pictures: "PictureService"
     follower: "Follower"
     session_id: int | None
     live: "tuple[JobRecord, ...]"
+
+    @property
+    def pictures(self) -> "PictureService":
+        """The helper process that makes pictures."""
 
     def complain(self, error: "AstrotuiError", title: str = ...) -> None:
         """Show an error that has a message for people."""

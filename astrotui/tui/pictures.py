@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from astrotui.rendering.looks import Look
-from astrotui.rendering.service import ViewRequest
-
 if TYPE_CHECKING:
     from astrotui.library.listing import FrameRecord
+    from astrotui.rendering.looks import Look
+    from astrotui.rendering.service import ViewRequest
     from astrotui.tui.reading import SessionFacts
 
 
 def frame_picture(
     frame: "FrameRecord", sample: Sequence[str], facts: "SessionFacts | None" = None
-) -> ViewRequest | None:
+) -> "ViewRequest | None":
     """A frame under the one stretch of its session, which is found from the files `sample`, so that clouds show.
 
     None when its file is gone.
     """
+    from astrotui.rendering.service import ViewRequest
+
     if frame.status == "missing":
         return None
     name = f"{frame.session_id}:{len(sample)}:{sample[-1]}" if sample else ""
@@ -27,7 +28,7 @@ def frame_picture(
     )  # fmt: skip
 
 
-def session_picture(catalog: Any, session_id: int) -> ViewRequest | None:
+def session_picture(catalog: Any, session_id: int) -> "ViewRequest | None":
     """The newest stack of a session, else its best frame."""
     from astrotui.library.stacks import list_stacks
     from astrotui.tui.reading import best_frame
@@ -38,6 +39,9 @@ def session_picture(catalog: Any, session_id: int) -> ViewRequest | None:
     return best_frame(catalog, session_id)
 
 
-def stack_picture(stack: dict[str, Any], look: Look | None = None) -> ViewRequest:
+def stack_picture(stack: dict[str, Any], look: "Look | None" = None) -> "ViewRequest":
     """A result under a look."""
+    from astrotui.rendering.looks import Look
+    from astrotui.rendering.service import ViewRequest
+
     return ViewRequest(stack["output"], 0, 0, look=look or Look())

@@ -47,6 +47,12 @@ class Place(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        # Known before the first layout, so that styles are worked out once.
+        size, app = self.app.size, self.app
+        self.add_class(
+            _range_of(size.width, app.HORIZONTAL_BREAKPOINTS),
+            _range_of(size.height, app.VERTICAL_BREAKPOINTS),
+        )
         self._next = 0.0
         self._soon: Timer | None = None
 
@@ -183,6 +189,11 @@ class Place(Screen[None]):
                 return
         if self.PLACE != "library":
             self.app.switch_mode("library")
+
+
+def _range_of(extent: int, breakpoints: "list[tuple[int, str]] | None") -> str:
+    """The class of a screen of this width or height."""
+    return max((least, name) for least, name in breakpoints or [(0, "-any")] if least <= extent)[1]
 
 
 def _check_query(catalog: Any, text: str, scope: Literal["sessions", "frames"]) -> None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from astrotui.rendering.service import ViewRequest
+if TYPE_CHECKING:
+    from astrotui.rendering.service import ViewRequest
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ def session_name(catalog: Any, session_id: int) -> str:
     return session_facts(catalog, session_id).name
 
 
-def best_frame(catalog: Any, session_id: int) -> ViewRequest | None:
+def best_frame(catalog: Any, session_id: int) -> "ViewRequest | None":
     """The usable light of a session with the highest score, else its first one, as a picture of its own."""
     from sqlalchemy import select
 
     from astrotui.catalog.models import Frame, Measurement, Root
+    from astrotui.rendering.service import ViewRequest
 
     with catalog.read() as db:
         row = db.execute(

@@ -14,7 +14,6 @@ from astrotui.text import duration, plural
 from astrotui.tui.follow import working
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
-from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.sessions import (
     COLUMNS,
     TARGET_COLUMNS,
@@ -187,6 +186,8 @@ class LibraryPlace(Place):
         self.action_reload()
 
     def action_where(self) -> None:
+        from astrotui.tui.screens.where import WhereScreen
+
         if (session := self.table.row) is not None:
             self.app.push_screen(WhereScreen("This session", {"folder": session.path}))
 

@@ -15,12 +15,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from astrotui.errors import AstrotuiError
-from astrotui.rendering.cells import RGB, CellPicture
-from astrotui.rendering.service import SupersededError, View, ViewRequest
 from astrotui.text import clean
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
+    from astrotui.rendering.cells import RGB, CellPicture
+    from astrotui.rendering.service import View, ViewRequest
     from astrotui.tui.host import Host
 
 DEBOUNCE_S = 0.08  # a cursor that runs through a table asks for one picture, not for all
@@ -36,7 +36,7 @@ class Picture(Widget):
     class Shown(Message):
         """A picture arrived."""
 
-        def __init__(self, picture: "Picture", view: View) -> None:
+        def __init__(self, picture: "Picture", view: "View") -> None:
             super().__init__()
             self.picture = picture
             self.view = view
@@ -54,7 +54,7 @@ class Picture(Widget):
         self._timer: Timer | None = None
         self._strips: list[Strip] = []
 
-    def show(self, request: ViewRequest | None, *, text: str = "", now: bool = False) -> None:
+    def show(self, request: "ViewRequest | None", *, text: str = "", now: bool = False) -> None:
         """Ask for a picture; None clears it and shows `text` instead."""
         if self._timer is not None:
             self._timer.stop()
@@ -87,7 +87,9 @@ class Picture(Widget):
             return
         start(self, partial(self._fetch, self.request), group=f"picture-{self.id}", exclusive=True)
 
-    async def _fetch(self, wanted: ViewRequest) -> None:
+    async def _fetch(self, wanted: "ViewRequest") -> None:
+        from astrotui.rendering.service import SupersededError
+
         app = cast("Host", self.app)
         slot = f"{self.screen.id or type(self.screen).__name__}.{self.id}"
         request = replace(wanted, columns=self.size.width, rows=self.size.height)
@@ -157,7 +159,7 @@ class PictureView(Picture, can_focus=True):
             self.post_message(self.Looked(x, y))
 
 
-def _strips(cells: CellPicture) -> list[Strip]:
+def _strips(cells: "CellPicture") -> list[Strip]:
     """The picture's rows as strips, each made once."""
     rows = []
     styles: dict[tuple[RGB, RGB], Style] = {}
