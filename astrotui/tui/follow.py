@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
 
+_VERBS = {"measure": "measuring", "stack": "stacking", "index": "reading folders"}
+
 
 @dataclass(frozen=True)
 class News:
@@ -53,7 +55,8 @@ def working(live: "Iterable[JobRecord]", *kinds: str) -> str:
     if not jobs:
         return ""
     first = jobs[0]
+    verb = _VERBS.get(first.kind, first.kind)
     if first.status != "running":
-        return f"job {first.id} waits"
+        return f"{verb} waits for its turn in Jobs (4)"
     count = f" {first.done}/{first.total}" if first.total else ""
-    return f"job {first.id}: {first.stage or 'starting'}{count}"
+    return f"{verb}: {first.stage or 'starting'}{count}"

@@ -120,8 +120,11 @@ class FramesPlace(Place):
             [getattr(f, metric.attribute) for f in by_time],
             [f.status not in ("undecided", "accepted") for f in by_time],
             self.frames.place_of(self.table.row),
-            working(self.astro.live, "measure", "stack") or "nothing measured yet: m measures",
+            "" if not self.frames.unmeasured else self._measuring(),
         )
+
+    def _measuring(self) -> str:
+        return working(self.astro.live, "measure", "stack") or "nothing measured yet: m measures"
 
     @on(RowTable.Moved, "#frames")
     def _moved(self, event: RowTable.Moved) -> None:

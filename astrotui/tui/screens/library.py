@@ -95,7 +95,7 @@ class LibraryPlace(Place):
         if self.query_text or self.only_attention:
             empty = "no session matches: esc takes the filter away"
         elif reading := working(self.astro.live, "index"):
-            empty = f"the folders are being read, {reading}; sessions appear here by themselves"
+            empty = f"{reading}; sessions appear here by themselves"
         self.table.empty = self.targets.empty = empty
         self.table.set_rows(records)
         self.targets.set_rows(by_target(records))

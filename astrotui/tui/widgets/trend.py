@@ -159,6 +159,8 @@ class Trend(Widget):
         return Strip(segments).adjust_cell_length(width, style).simplify()
 
     def _heading(self) -> str:
+        if self._span == self._unknown:
+            return self._unknown
         value = (
             self.values[self.marked] if self.marked is not None and self.marked < len(self.values) else None
         )
