@@ -28,6 +28,7 @@ _HEAD = re.compile(r"(-?)(?:([A-Za-z_]+):(" + "|".join(OPERATORS) + r")?)?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?=\s|$)', re.DOTALL)
 _ESCAPED = re.compile(r"\\([\"\\])")
 _BARE = re.compile(r"\S*")
+_NO_COLON = re.compile(r"([A-Za-z_]+)([<>=].*)")  # score<40, as people write who forget the colon
 _SORT = re.compile(r"([A-Za-z_]+)([+-])")
 
 
@@ -266,6 +267,11 @@ def _anywhere(word: Word, scope: Scope) -> Term:
     needle = fold(word.value)
     if not needle:
         raise QueryError("a word is empty")
+    told = None if word.quoted else _NO_COLON.fullmatch(word.value)
+    if told is not None and told[1].lower() in NAMES[scope]:
+        raise QueryError(
+            f"a field needs a colon: {show(f'{told[1]}:{told[2]}')}; a word that is meant so needs quotes"
+        )
     fields = FIELDS[scope]
     return Term(((fields["target"], Names(needle)), (fields["path"], Names(needle))), word.negated)
 

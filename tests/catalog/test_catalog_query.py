@@ -288,6 +288,7 @@ def test_frames(catalog: Catalog, query: str, ids: list[int]) -> None:
         ("scroe-", "frames", r"cannot be sorted by 'scroe' \(did you mean score\?\)"),
         ("-score-", "frames", "a sort cannot be negated; write score- or score+"),
         ("-", "sessions", "needs a word behind it"),
+        ("score<40", "frames", "a field needs a colon: .score:<40."),
         ('""', "sessions", "a word is empty"),
         ('target:"m 51', "sessions", "a quote is not closed"),
         ('"m"51', "sessions", "has no space behind it"),
