@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -336,8 +337,9 @@ def _stored(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[tupl
 
 
 def _list_binder(bind: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    empty = bind([])
-    return lambda value: bind(value) if value else empty
+    # Warnings are those of a whole night, mostly.
+    remembered = lru_cache(maxsize=256)(lambda items: bind(list(items)))
+    return lambda value: remembered(tuple(value))
 
 
 _DIALECT = dialect()

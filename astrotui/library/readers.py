@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -107,8 +107,13 @@ def _facts(size: int, metadata: FrameMetadata) -> tuple[Any, ...]:
     facts = [*_ATTRIBUTES(metadata), identity]
     facts[_TYPE] = str(metadata.frame_type)
     facts[_DATE] = metadata.date_obs.astimezone(UTC) if metadata.date_obs is not None else None
-    facts[_WARNINGS] = [clean(w, 300) for w in metadata.warnings]
+    facts[_WARNINGS] = list(_cleaned(metadata.warnings))
     return tuple(facts)
+
+
+@lru_cache(maxsize=256)
+def _cleaned(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(clean(warning, 300) for warning in warnings)
 
 
 class _Local:
