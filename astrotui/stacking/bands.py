@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ PROCESS_BYTES = 230_000_000
 
 _WINDOW_BYTES = 6_000_000  # of a thread: window, first pass, weights
 _BAND_ROWS = (256, 192, 128, 96, 64, 48, 32, 24, 16, 8, 4, 2)
-_PREFERRED_ROWS = 64  # higher bands save little: the margin of a band is 16 rows
+_PREFERRED_ROWS = 128  # higher bands save little: the margin of a band is 14 rows
 _HALO = 48  # rows of a frame beyond those of the band: taps, and a rotation of half a degree
-_TILE_ROWS = (64, 48, 32, 24, 16, 8, 4, 2)
+_MARGIN = 14  # rows around a tile that interpolation and demosaicing look at
+_TILE_ROWS = (128, 96, 64, 48, 32, 24, 16, 8, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def choose_band_rows(plan: StackPlan, memory_bytes: int | None = None, workers: 
 def plan_memory(
     plan: StackPlan, memory_bytes: int, workers: int, most_rows: int, width: int | None = None
 ) -> Memory:
-    """The highest band within the budget, at most `most_rows`."""
+    """The division of work that wastes least within the budget, its bands at most `most_rows` high."""
     n = len(plan.frames)
     across = max(plan.width, width or 0)
     planes = 3 if plan.cfa or plan.planes == 3 else 1
@@ -83,21 +85,21 @@ def plan_memory(
     image = 4 * plan.width * plan.height * plan.planes
     masters = len(kinds) * image + (image if kinds else 0)
     fixed = PROCESS_BYTES + masters + workers * _WINDOW_BYTES + 5 * 4 * 1600 * 1200
-    smallest = 0
-    for rows in _BAND_ROWS:
-        if rows > most_rows:
+    smallest, best = 0, (np.inf, Memory(0, 0, False, 0))
+    for rows, tile_rows, ahead in product(_BAND_ROWS, _TILE_ROWS, (True, False)):
+        if rows > most_rows or tile_rows > rows or tile_rows < min(rows, 16):
             continue
         raw = n * (unit * rows + _HALO) * plan.width * sample
         output = 2 * rows * across * planes * (4 + 3 * 2 + 4)
-        for ahead in (True, False):
-            for tile_rows in _TILE_ROWS:
-                if tile_rows > rows or tile_rows < min(rows, 16):
-                    continue
-                tile = workers * planes * tile_rows * min(COLUMNS, across + 127) * (4 * n + 10)
-                total = fixed + raw * (3 if ahead else 1) + output + tile
-                smallest = total if smallest == 0 else min(smallest, total)
-                if total <= memory_bytes:
-                    return Memory(rows, tile_rows, ahead, total)
+        tile = workers * planes * tile_rows * min(COLUMNS, across + 127) * (4 * n + 10)
+        total = fixed + raw * (3 if ahead else 1) + output + tile
+        smallest = total if smallest == 0 else min(smallest, total)
+        # what margins of tiles, of bands, and waiting for the disk cost, roughly
+        cost = (1 + _MARGIN / tile_rows) * (1 if ahead else 1.15) + 0.1 * _MARGIN / rows
+        if total <= memory_bytes and cost < best[0]:
+            best = (cost, Memory(rows, tile_rows, ahead, total))
+    if best[1].band_rows:
+        return best[1]
     raise PlanError(
         f"a memory budget of {memory_bytes / 1e6:,.0f} MB is too small for this stack; "
         f"it needs {smallest / 1e6:,.0f} MB (--memory)"

@@ -133,8 +133,8 @@ def test_samples_of_many_frames_are_thinned(
 def test_bands_follow_the_budget(made: SimulatedSet, tmp_path: Path) -> None:
     big = replace(made.plan(tmp_path / "s.fits"), width=3840, height=2160)
     many = replace(big, frames=big.frames * 150)
-    assert choose_band_rows(big, 1_000_000_000, 2) == 64
-    assert 2 <= choose_band_rows(many, 1_000_000_000, 2) < 64
+    assert choose_band_rows(big, 1_000_000_000, 2) == 128
+    assert 2 <= choose_band_rows(many, 1_000_000_000, 2) < 128
     with pytest.raises(PlanError, match=r"needs [\d,]+ MB \(--memory\)"):
         choose_band_rows(many, 350_000_000, 2)
     with pytest.raises(PlanError, match="--memory"):
