@@ -114,6 +114,8 @@ def kind_of(reason: str) -> str:
     kind = reason.split(":", 1)[0]
     if kind.startswith("only ") and kind.endswith((" star", " stars")):
         return "few stars"
+    if kind.startswith("only ") and kind.endswith(" pixels"):
+        return "too small"
     return {"nothing in it looks like a star": "without anything like a star"}.get(kind, kind)
 
 

@@ -128,4 +128,6 @@ def test_frames_are_counted_by_kinds_of_reasons() -> None:
     ]
     assert counts(why) == {"few stars": 2, "saturated": 2, "no stars": 1, "trailed": 1}
     assert summary(why) == "2 few stars, 2 saturated, 1 no stars, 1 trailed"
-    assert summary([["out of focus: stars are rings"]]) == "1 out of focus"
+    assert (
+        summary([["out of focus: stars are rings"], ["only 16x16 pixels"]]) == "1 out of focus, 1 too small"
+    )
