@@ -15,6 +15,7 @@ class AheadApp(App[None]):
     """Spares the event loop what Textual would do twice, and does early what can be done early."""
 
     _colors: dict[str, str] | None = None
+    _styled = False
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheets again only for other colors; a screen that was away takes the present ones."""
@@ -23,6 +24,9 @@ class AheadApp(App[None]):
             self._colors = colors
             super().refresh_css(animate)
             return
+        if not self._styled:
+            self._styled = True
+            self.stylesheet.update(self, animate=animate)  # all widgets take their colors from the app's own styles
         for screen in self.screen_stack if self._current_mode in self._screen_stacks else ():
             if 0 <= screen._css_update_count < self._css_update_count:
                 self.stylesheet.update(screen, animate=animate)

@@ -120,3 +120,28 @@ async def test_any_column_sorts_and_the_cursor_stays(make_app: MakeApp) -> None:
                 assert screen.table.sorted_by == column.key and screen.table.row.id == held.id
                 values = [column.sort(row) for row in screen.table.rows if column.sort(row) is not None]
                 assert values == sorted(values, reverse=screen.table.descending)
+
+
+@pytest.mark.parametrize(
+    ("theme", "changed"), [("astrotui-dark", False), ("astrotui-light", False), ("astrotui-dark", True)]
+)
+async def test_text_can_be_told_from_its_background(make_app: MakeApp, theme: str, changed: bool) -> None:
+    app = make_app(settings={"theme": theme})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        if changed:
+            await until(pilot, lambda: set(app._screen_stacks) >= PLACES, tries=3000)
+            await pilot.press("f2")
+        light = changed or theme == "astrotui-light"
+        for key, mode in zip("23451", ("frames", "darks", "jobs", "stacks", "library"), strict=True):
+            await pilot.press(key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode and table(app).loaded)
+            await until(
+                pilot, lambda: all(_readable(widget, light) for widget in app.screen.query("Static")), mode
+            )
+
+
+def _readable(widget: Any, light: bool) -> bool:
+    style = widget.visual_style
+    ground, letters = style.background.brightness, style.foreground.brightness
+    return style.foreground.a > 0.4 and (ground - letters > 0.2 if light else letters - ground > 0.2)
