@@ -264,3 +264,34 @@ def _finite_mean(image: NDArray[Any], top: int, left: int, step: int, count: int
                 total += value
                 number += 1
     return total / number if number else np.nan
+
+
+@njit(nogil=True, cache=True)
+def find_peaks(image: Float32Array, threshold: float, values: Float32Array) -> int:
+    """Levels of the pixels above `threshold` that exceed their 8 neighbors, two of which must be above it too.
+
+    Counting goes on when `values` is full.
+    """
+    height, width = image.shape
+    limit = np.float32(threshold)
+    found = 0
+    for y in range(1, height - 1):
+        row = image[y]
+        for x in range(1, width - 1):
+            value = row[x]
+            if not value > limit or row[x - 1] > value or row[x + 1] >= value:
+                continue
+            above = 0
+            highest = True
+            for j in (y - 1, y, y + 1):
+                for i in (x - 1, x, x + 1):
+                    other = image[j, i]
+                    above += other > limit
+                    # Of two equal neighbors the later one is the peak.
+                    if other > value or (other == value and (j > y or (j == y and i > x))):
+                        highest = False
+            if highest and above >= 3:
+                if found < len(values):
+                    values[found] = value
+                found += 1
+    return found

@@ -171,7 +171,7 @@ def _judge(
     frame: _Frame, saturation: float, level: float, noise: float, saturated: float
 ) -> FrameMeasurement:
     image, plane, parity, dark = frame.image, frame.plane, frame.parity, frame.dark
-    found = detect(plane)
+    found, total = detect(plane)
     inside = plane.sky[1:-1, 1:-1] if min(plane.sky.shape) > 4 else plane.sky
     lowest, highest = np.percentile(inside, (2, 98))
     sky = {
@@ -203,7 +203,7 @@ def _judge(
     streak = bool(find_streaks(plane.pixels, plane.noise))
     return FrameMeasurement(
         _problem(shape, len(listed), hfr, contrast),
-        int(np.count_nonzero(good)) + len(found) - len(close),
+        int(np.count_nonzero(good)) + total - len(close),
         None if shape is None else shape.fwhm,
         None if shape is None else shape.axes[0],
         None if shape is None else shape.axes[1],

@@ -17,6 +17,7 @@ BIN_ABOVE_PIXELS = (
 DETECT_SIGMA = 5.0  # of the matched filter's output
 FILTER_SIDE = 0.25  # of the matched filter (1/4, 1/2, 1/4), a star of sigma 0.85 px
 DEBLEND_LEVELS = 4
+ENOUGH = 600  # sources looked for in a rich field; more peaks are only counted
 MESH = 64  # pixels of the plane
 FWHM2_OF_SIGMA2 = 8 * np.log(2.0)
 GREENS_FWHM2 = FWHM2_OF_SIGMA2 / 4  # what averaging the two greens of a cell adds, per axis
@@ -151,23 +152,33 @@ def subtract_sky(
     return Plane(plane, filtered, layout, step, noise, sky)
 
 
-def detect(plane: Plane) -> NDArray[Any]:
-    """Sources on the plane, brightest first, as sep's structured array in the plane's pixels.
+def detect(plane: Plane) -> tuple[NDArray[Any], int]:
+    """Sources on the plane, brightest first, as sep's structured array in the plane's pixels, and how many there are.
 
     The threshold applies to the matched filter's output, so that faint stars of few pixels count; moments and
-    fluxes are those of the filtered plane. Where the field overflows sep's buffers (the Moon, daylight, the densest
-    Milky Way) the threshold is raised.
+    fluxes are those of the filtered plane. In a rich field all peaks are counted, but only some hundreds of the
+    brightest are given to sep, which takes its time for each. Where a field overflows its buffers (the Moon,
+    daylight, the densest Milky Way) the threshold is raised.
     """
     import sep
 
+    from astrotui.imaging.plane_kernels import find_peaks
+
     gain = (1 - 2 * FILTER_SIDE) ** 2 + 2 * FILTER_SIDE**2
     sep.set_extract_pixstack(700_000)
-    threshold = DETECT_SIGMA
+    threshold = DETECT_SIGMA * gain * plane.noise
+    values = np.empty(200_000, np.float32)
+    peaks = find_peaks(plane.filtered, threshold, values)
+    if peaks > 2 * ENOUGH:
+        values = values[:peaks]
+        # Half of the level: those wanted must have an area above it.
+        least = float(np.partition(values, len(values) - ENOUGH)[len(values) - ENOUGH])
+        threshold = max(threshold, 0.5 * least)
     for _ in range(8):
         try:
             found = sep.extract(
                 plane.filtered,
-                threshold * gain * plane.noise,
+                threshold,
                 minarea=3,
                 filter_kernel=None,
                 deblend_nthresh=DEBLEND_LEVELS,
@@ -181,13 +192,14 @@ def detect(plane: Plane) -> NDArray[Any]:
             threshold *= 2
     else:
         found = np.empty(0, dtype=[("x", "f8"), ("y", "f8"), ("a", "f8"), ("b", "f8"), ("flux", "f8")])
-        return found
+        return found, 0
     # Cut by the frame's edge (2) or without a shape (8); blends (1) stay.
     usable = (
         ((found["flag"] & 0b1010) == 0) & (found["flux"] > 0) & np.isfinite(found["a"]) & (found["b"] > 0)
     )
     found = found[usable]
-    return np.asarray(found[np.argsort(-found["flux"], kind="stable")])
+    found = np.asarray(found[np.argsort(-found["flux"], kind="stable")])
+    return found, max(len(found), peaks if peaks > 2 * ENOUGH else 0)
 
 
 def saturated_stars(
