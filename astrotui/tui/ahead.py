@@ -5,9 +5,15 @@ screen when it is first switched to: a tenth of a second in which no key is hear
 """
 
 import asyncio
+from typing import Any
 
+from rich.console import RenderableType
 from textual.app import App
+from textual.screen import Screen
+from textual.timer import Timer
 
+_BEHIND_S = 0.1
+_MOST_WAITING = 12  # pieces of output; Textual's queue holds 30
 _REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
 
 
@@ -16,6 +22,7 @@ class AheadApp(App[None]):
 
     _colors: dict[str, str] | None = None
     _styled = False
+    _waiting: Timer | None = None
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheets again only for other colors; a screen that was away takes the present ones."""
@@ -26,11 +33,36 @@ class AheadApp(App[None]):
             return
         if not self._styled:
             self._styled = True
-            self.stylesheet.update(self, animate=animate)  # all widgets take their colors from the app's own styles
+            self.stylesheet.update(
+                self, animate=animate
+            )  # all widgets take their colors from the app's own styles
         for screen in self.screen_stack if self._current_mode in self._screen_stacks else ():
             if 0 <= screen._css_update_count < self._css_update_count:
                 self.stylesheet.update(screen, animate=animate)
             screen._css_update_count = self._css_update_count
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Paint, unless the terminal has not taken what was painted before: then once, when it has.
+
+        Textual waits for a terminal that takes nothing, and no key is heard as long as it does.
+        """
+        if not self._is_behind():
+            super()._display(screen, renderable)
+            return
+        if self._waiting is None:
+            self._waiting = self.set_timer(_BEHIND_S, self._catch_up)
+        self.post_display_hook()
+
+    def _is_behind(self) -> bool:
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and writer._queue.qsize() > _MOST_WAITING
+
+    def _catch_up(self) -> None:
+        self._waiting = None
+        if self._is_behind():
+            self._waiting = self.set_timer(_BEHIND_S, self._catch_up)
+        else:
+            self.screen.refresh()
 
     def start_theme(self, name: str) -> None:
         """The theme to begin with: its colors are in force before anything is parsed."""

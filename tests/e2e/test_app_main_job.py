@@ -79,6 +79,29 @@ def test_from_the_first_key_to_the_picture(catalog_file: Path) -> None:
     assert stack.frames_used >= 13 and Path(stack.output).exists() and Path(stack.preview or "").exists()
 
 
+def test_a_terminal_that_takes_nothing_does_not_keep_keys_from_being_heard(catalog_file: Path) -> None:
+    app = start("sample_sessions")
+    app.expect(plainly("16 unmeasured"))
+    app.send("G\r")
+    app.expect(plainly("16/16 kept"))
+    app.delaybeforesend = 0.03  # so that most keys are painted, and nobody reads what is
+    for _ in range(100):
+        app.send("G")
+        app.send("g")
+    app.send("x")
+    with Catalog.open(catalog_file) as catalog:
+        eventually(lambda: _rejected(catalog) == 1, 60)
+    app.expect(plainly("15/16 kept"))  # all is painted when the terminal listens again
+    app.send("\x11")
+    app.expect(pexpect.EOF)
+    app.close()
+
+
+def _rejected(catalog: Catalog) -> int:
+    with catalog.read() as db:
+        return db.query(Frame).filter(Frame.target == "M42", Frame.decision == "rejected").count()
+
+
 def test_a_dropped_line_leaves_nothing_behind_and_loses_nothing(catalog_file: Path) -> None:
     app = start("sample_sessions")
     app.expect(plainly("16 unmeasured"))
@@ -94,8 +117,8 @@ def test_a_dropped_line_leaves_nothing_behind_and_loses_nothing(catalog_file: Pa
         assert time.monotonic() < deadline, "the app outlives its terminal"
         os.sched_yield()
     eventually(lambda: not process_start(helper))
-    with Catalog.open(catalog_file) as catalog, catalog.read() as db:
-        assert db.query(Frame).filter(Frame.target == "M42", Frame.decision == "rejected").count() == 3
+    with Catalog.open(catalog_file) as catalog:
+        assert _rejected(catalog) == 3
 
 
 def _job(catalog: Catalog, job_id: int) -> Job:
