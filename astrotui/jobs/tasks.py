@@ -182,7 +182,7 @@ def _workers(asked: int) -> int:
 
 def _stack(work: "Work", plan: StackPlan) -> None:
     from astrotui.jobs.executors import executor
-    from astrotui.library.stacks import StackNames, record_stack
+    from astrotui.library.stacks import StackNames, plan_in_header, record_stack
     from astrotui.stacking.engine import run_plan
     from astrotui.stacking.manifest import manifest_digest, write_manifest
 
@@ -193,17 +193,26 @@ def _stack(work: "Work", plan: StackPlan) -> None:
 
         result = read_result(manifest)
     else:
+        if (
+            work.attempt > 1
+            and not manifest.exists()
+            and (plan_in_header(output) or "-") == plan.digest()[:32]
+        ):
+            output.unlink()  # a worker died before the manifest: this job's own result, which comes out the same again
         with executor(cluster=work.cluster) if work.cluster else nullcontext() as cluster:
             result = run_plan(
                 plan, masters=places().masters, tag=work.tag, workers=_workers(int(work.payload.get("workers") or 0)),
                 progress=work.progress, executor=cluster,
             )  # fmt: skip
         write_manifest(plan, result, manifest, work.tag)
-    work.finished_stage("stacking")
-    preview = _preview(work, output)
-    names = StackNames(output, manifest, manifest_digest(manifest), preview)
+    # Recorded before its picture is made: a result that stands is never unknown to the catalogue.
+    names = StackNames(output, manifest, manifest_digest(manifest), None)
     stack_id = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
     work.set_result({"stack": stack_id, "output": str(output)})
+    work.finished_stage("stacking")
+    if (preview := _preview(work, output)) is not None:
+        names = dataclasses.replace(names, preview=preview)
+        record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
 
 
 def _is_result_of(manifest: Path, digest: str) -> bool:

@@ -194,13 +194,13 @@ def _results_at(place: Path, lost: Sequence[_Lost]) -> Iterator[tuple[_Lost, boo
     yield from ((one, True) for one in known)
     if known:
         return
-    plan = _plan_in_header(place)
+    plan = plan_in_header(place)
     if plan is not None:
         yield from ((one, False) for one in lost if one.plan_digest and one.plan_digest.startswith(plan))
 
 
-def _plan_in_header(place: Path) -> str | None:
-    """The digest of the plan that a result of ours names; None for other files."""
+def plan_in_header(place: Path) -> str | None:
+    """The digest of the plan that a result of ours names (its first 32 digits); None for other files, or none."""
     from astrotui.frames.headers import read_fits
 
     try:

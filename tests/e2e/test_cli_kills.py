@@ -6,7 +6,9 @@ Two moments are tried; `ASTROTUI_KILLS=100` tries so many.
 import os
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +71,23 @@ def test_a_killed_stack_is_finished(shell: Shell, samples: Path, home: Path, tmp
         assert len(shell("stacks", "--json").json) == job - 1  # job 1 read the folder
     assert shell("doctor", "--json").json["catalog"]["integrity"] == "ok"
     assert shell("worker", "--drain").code == 0
+
+
+def test_a_result_whose_manifest_was_not_written_is_made_again(
+    shell: Shell, samples: Path, home: Path, tmp_path: Path
+) -> None:
+    shell("index", samples / "DWARF3")
+    job = shell("stack", "m45", "-o", tmp_path / "out.fits", "--detach", "--json").json["id"]
+    assert shell("jobs", "show", str(job), "--wait").code == 0
+    truth = fits.getdata(tmp_path / "out.fits")
+    # As after a kill between the two names: the result stands, and nothing says that it is finished.
+    (tmp_path / "out.json").unlink()
+    (tmp_path / "out.png").unlink()
+    with closing(sqlite3.connect(home / "data" / "astrotui" / "catalog.sqlite")) as db, db:
+        db.execute("DELETE FROM stacks")
+        db.execute("UPDATE jobs SET status = 'queued', finished = NULL, stages = '{}' WHERE id = ?", (job,))
+    assert shell("worker", "--drain").code == 0
+    ended = shell("jobs", "show", str(job), "--json").json
+    assert (ended["status"], ended["attempts"], ended["error"]) == ("done", 2, None)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "out.fits"), truth)
+    assert (tmp_path / "out.json").exists() and len(shell("stacks", "--json").json) == 1
