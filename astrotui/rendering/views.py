@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import os
+from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -21,12 +24,14 @@ from astrotui.rendering.halfblocks import make_cells
 from astrotui.rendering.looks import DEFAULT_LOOK, Look, orient, turned
 from astrotui.rendering.protocol import ChannelStatistics, Exported, ExportRequest, View, ViewRequest
 from astrotui.rendering.render import developed_pixels, render_image
+from astrotui.rendering.small import small_path
 from astrotui.rendering.source import Known, Overview, PictureSource, block_means, block_middles
 
 _BINS = 128
 _FINER = 3  # pixels read for each half cell and direction, so that stars can be told from noise
 _PNG_SIZE = 1600
 _MOST_LATER = 30
+_BESIDE = 3  # frames before and after the one shown whose pictures are made while nobody asks for one
 Value = TypeVar("Value")
 
 
@@ -148,6 +153,8 @@ class Gallery:
             factor = max(1, int(window.scale / _FINER))
             linear = source.reduced(factor, part.y, part.y + part.height, part.x, part.x + part.width)
         shown = _oriented(apply_stretch(linear, stretch), DEFAULT_LOOK, bottom_up)
+        if request.zoom == 1.0:
+            self._make_beside(source)
         histogram: tuple[tuple[int, ...], ...] = ()
         statistics: tuple[ChannelStatistics, ...] = ()
         if request.histogram:
@@ -172,6 +179,20 @@ class Gallery:
             histogram=histogram,
             png=png,
         )
+
+    def _make_beside(self, source: PictureSource) -> None:
+        """Promise the small pictures of the files beside this one, the nearest first: what is done last comes first."""
+        path = source.path
+        try:
+            with os.scandir(path.parent) as entries:
+                names = sorted(e.name for e in entries if e.name.endswith(path.suffix) and e.name[0] != ".")
+        except OSError:
+            return
+        at = bisect_left(names, path.name)
+        for step in range(_BESIDE, 0, -1):
+            for place in (at - step, at + step):
+                if 0 <= place < len(names):
+                    self.later.append(partial(_make_small, path.with_name(names[place]), source.cfa))
 
     def _stretch(
         self, request: ViewRequest, source: PictureSource, key: tuple[Hashable, ...]
@@ -240,6 +261,18 @@ class Gallery:
         if not place.exists():
             self.later.append(write)
         return str(place)
+
+
+def _make_small(path: Path, cfa: str | None) -> None:
+    """Keep the small picture of a frame if there is none yet; `cfa` is what the pattern probably is."""
+    try:
+        if small_path(path, cfa).exists():
+            return
+        with PictureSource(path) as source:
+            if not source.is_stack:
+                previews.small_frame(source)
+    except AstrotuiError:
+        pass  # gone meanwhile, or no picture: who asks for it is told
 
 
 def _coarser(overview: Overview, factor: int) -> tuple[Float32Array, int]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from astrotui.frames.pixels import read_image
 from astrotui.imaging.stretch import apply_stretch
 from astrotui.rendering.previews import session_stretch, small_frame
+from astrotui.rendering.protocol import ViewRequest
 from astrotui.rendering.small import (
     MOST_BYTES,
     decode_small,
@@ -20,6 +21,7 @@ from astrotui.rendering.small import (
     small_path,
 )
 from astrotui.rendering.source import Known, PictureSource
+from astrotui.rendering.views import Gallery
 from sample_sessions.fitsfile import write_frame
 from sample_sessions.sky import Camera, expose, random_sky
 
@@ -111,3 +113,25 @@ def test_a_kept_one_is_used_until_the_frame_changes(tmp_path: Path) -> None:
     assert small_path(path, "RGGB") != place
     assert prune(0, place.parent.parent) >= 1
     assert not place.exists()
+
+
+def test_pictures_of_the_frames_beside_are_made_while_nobody_asks(tmp_path: Path) -> None:
+    folder = tmp_path / "LIGHT"
+    folder.mkdir()
+    for number in range(9):
+        write_frame(folder / f"{number}.fits", _frame(1, None)[:300, :400], [("IMAGETYP", "Light", "")])
+    (folder / "5.fits").write_bytes(b"no picture")
+    gallery = Gallery()
+    view = gallery.view(ViewRequest(str(folder / "4.fits"), 40, 12))
+    assert view.width == 400
+
+    def kept() -> list[int]:
+        return [n for n in range(9) if kept_small(folder / f"{n}.fits", None) is not None]
+
+    assert kept() == [4]
+    gallery.do_later()
+    gallery.do_later()
+    assert kept() == [3, 4]  # the nearest first, and what cannot be read is passed over
+    while gallery.later:
+        gallery.do_later()
+    assert kept() == [1, 2, 3, 4, 6, 7]
