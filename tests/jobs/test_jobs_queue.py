@@ -407,3 +407,13 @@ def test_when_a_worker_is_needed(catalog: Catalog) -> None:
     leases.claim(catalog, dead_here())
     queue.pause(catalog)
     assert queue.needs_worker(catalog)  # left by a dead worker: someone has to tell
+
+
+def test_two_jobs_for_one_file_are_refused(catalog: Catalog) -> None:
+    first = queue.enqueue(catalog, "stack", {"output": "/data/m51.fits"})
+    with pytest.raises(JobError, match=rf"/data/m51\.fits: job {first} is going to write this file"):
+        queue.enqueue(catalog, "render", {"output": "/data/m51.fits"})
+    queue.enqueue(catalog, "stack", {"output": ""})  # the worker will choose a free name
+    queue.enqueue(catalog, "stack", {"output": ""})
+    queue.cancel(catalog, first)
+    assert queue.enqueue(catalog, "stack", {"output": "/data/m51.fits"}) > first
