@@ -153,7 +153,7 @@ def test_the_work_dies_with_its_supervisor(
     eventually(lambda: not any(process_start(pid) for pid in (leader, child, forked)))
     queue.cancel(catalog, job)  # nobody is there: this command itself ends the rest
     assert status(catalog, job) == "cancelled"
-    assert not process_start(stray)
+    eventually(lambda: not process_start(stray))
     assert not (tmp_path / f".o.fits.{job}.part").exists()
 
 
