@@ -237,6 +237,7 @@ class _Run:
                 self._write(writer, measured, y, band)
                 self.tell("stacking", y + band.value.shape[1], area.height)
             self.stages["stacking"] = time.perf_counter() - start
+            self.tell("judging", 0, 1)  # a moment, but for the first stack, which compiles for it
             noise, fwhm = self._timed("judging", measured.judge, plan.full_scale_adu)
             fraction = measured.rejected / max(1, measured.samples)
             cards = [("REJFRAC", fraction, "share of the samples that was rejected")]
