@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 KINDS = ("dark", "flat", "bias")
 _MOST_SETS = 3  # besides the one that is chosen; any other can be typed or pinned
-_NUMBERS = ("low", "high", "min_score", "drizzle", "pixfrac")
+_NUMBERS = ("low", "high", "min_score")
 _LINES = (
-    Line("sessions", "space in Library (1) marks sessions that are to be stacked together", ("this one",)),
+    Line("sessions", "space in Library (1) marks several to stack together", ("this one",)),
     Line("reject", "which samples are left out: trails, planes, cosmic rays", CHOICES["reject"]),
     Line("low", "how far under the others a sample must be to be left out", free="default of the method"),
     Line("high", "how far over the others a sample must be to be left out", free="default of the method"),
@@ -39,8 +39,6 @@ _LINES = (
     Line("min_score", "leave out frames under this score, 0 to 100", free="none left out"),
     Line("debayer", "how color is made from one-shot-color frames", CHOICES["debayer"]),
     Line("resample", "interpolation when frames are moved", CHOICES["resample"]),
-    Line("drizzle", "scale of the output, 1 to 3, for undersampled, dithered frames", free="off"),
-    Line("pixfrac", "size of drizzle's drops, over 0 to 1", free="1"),
     Line("memory", "how much memory the stack may use, like 1GB", free=""),
     Line("output", "a .fits file or a folder", free="the output folder"),
 )
@@ -69,11 +67,13 @@ class Facts:
     sessions : which sessions each choice means
     headings : what each choice would stack
     sets : by kind, what each choice of calibration means; `auto` first
+    warnings : by choice, what to think of first: the kind of calibration that it is about, "" for the sessions, and words
     """
 
     sessions: dict[str, tuple[int, ...]]
     headings: dict[str, str]
     sets: dict[str, dict[str, str]]
+    warnings: dict[str, list[tuple[str, str]]]
 
 
 def read_facts(catalog: Any, session_ids: Sequence[int]) -> Facts:
@@ -106,7 +106,80 @@ def read_facts(catalog: Any, session_ids: Sequence[int]) -> Facts:
         found.update({str(c.set.id): _set(c) for c in others[:_MOST_SETS]})
         sets[kind] = found
     headings = {name: _heading(catalog, ids) for name, ids in sessions.items()}
-    return Facts(sessions, headings, sets)
+    warnings = {name: _mixed(catalog, ids) + _refused(catalog, ids) for name, ids in sessions.items()}
+    return Facts(sessions, headings, sets, warnings)
+
+
+def _targets(catalog: Any, session_ids: Sequence[int]) -> list[str]:
+    """The targets of sessions as they are written first; `M 42` and `m42` are one."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Session
+
+    found: dict[str, str] = {}
+    with catalog.read() as db:
+        for name in db.scalars(
+            select(Session.target).where(Session.id.in_(session_ids)).order_by(Session.id)
+        ):
+            found.setdefault("".join((name or "").split()).casefold(), clean(name or "(no target)", 30))
+    return list(found.values())
+
+
+def _mixed(catalog: Any, session_ids: Sequence[int]) -> list[tuple[str, str]]:
+    """In what sessions differ that should not be stacked together."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Session
+
+    if len(session_ids) < 2:
+        return []
+    with catalog.read() as db:
+        rows = db.execute(
+            select(Session.width, Session.height, Session.cfa_phase)
+            .where(Session.id.in_(session_ids))
+            .order_by(Session.id)
+        ).all()
+    found = []
+    if len(targets := _targets(catalog, session_ids)) > 1:
+        found.append(f"{len(targets)} targets: {_some(targets)}")
+    sizes = list(dict.fromkeys(f"{width}x{height}" for width, height, _ in rows))
+    patterns = list(dict.fromkeys(phase or "mono" for _, _, phase in rows))
+    if len(sizes) > 1:
+        found.append(f"sizes differ ({_some(sizes)}): frames of another size than most will be left out")
+    elif len(patterns) > 1:
+        found.append(f"color patterns differ ({_some(patterns)}): frames unlike most will be left out")
+    return [("", text) for text in found]
+
+
+def _some(names: Sequence[str], most: int = 2) -> str:
+    """The first of several names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _refused(catalog: Any, session_ids: Sequence[int]) -> list[tuple[str, str]]:
+    """Calibration sets that a person pinned although they do not fit, each once."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Session
+    from astrotui.library.calibrators import load_pins, load_sets, match_session
+
+    found = {}
+    with catalog.read() as db:
+        pins = load_pins(db, session_ids)
+        if not pins:
+            return []
+        sets = load_sets(db)
+        for session in db.scalars(select(Session).where(Session.id.in_(list(pins))).order_by(Session.id)):
+            match = match_session(session, sets, pins[session.id])
+            for kind in KINDS:
+                chosen = match.chosen(kind)
+                if chosen is not None and chosen.pinned and chosen.grade == "refused":
+                    why = "; ".join(chosen.reasons)
+                    found[kind, chosen.set.id] = (
+                        f"{kind} set {chosen.set.id}, pinned by you, does not fit: {why}"
+                    )
+    return [(kind, clean(text, 140)) for (kind, _), text in found.items()]
 
 
 def _set(candidate: "Candidate") -> str:
@@ -127,8 +200,8 @@ def _heading(catalog: Any, session_ids: Sequence[int]) -> str:
     value = worth(list_frames(catalog, list(session_ids)))
     name = session_name(catalog, session_ids[0])
     if len(session_ids) > 1:
-        name = f"{name.rpartition(' ')[0]}, {len(session_ids)} sessions"
-    unmeasured = f"; {plural(value.unmeasured, 'frame')} will be measured first" if value.unmeasured else ""
+        name = f"{_some(_targets(catalog, session_ids))}, {len(session_ids)} sessions"
+    unmeasured = f"; {value.unmeasured:,} to measure first" if value.unmeasured else ""
     return clean(
         f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {duration(value.integration_s)}{unmeasured}",
         120,

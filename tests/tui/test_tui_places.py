@@ -191,7 +191,7 @@ async def test_a_stack_is_queued_with_its_recipe(make_app: MakeApp, catalog_file
 
 
 def test_the_form_has_every_recipe_option_of_the_shell() -> None:
-    shell = {parameter.name for parameter in stack.params} - {
+    shell = {parameter.name for parameter in stack.params if not getattr(parameter, "hidden", False)} - {
         "sessions",
         "plan",
         "detach",

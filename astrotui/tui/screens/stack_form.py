@@ -41,6 +41,7 @@ class StackForm(ModalScreen[int | None]):
         self.reference = reference
         self.facts: stacking.Facts | None = None
         self._queued = False
+        self._refused: list[str] | None = None  # the values with which it could not be queued
 
     @property
     def host(self) -> "Host":
@@ -56,13 +57,16 @@ class StackForm(ModalScreen[int | None]):
             )
             yield Static(id="meaning", markup=False)
             yield Static(id="wrong", markup=False)
+            yield Static(id="warnings", markup=False)
             yield Static(
-                "ctrl+s queue · ↑↓ line · ←→ change, or type · esc leave",
+                "ctrl+s queue · ↑↓ line · ←→ or type · esc leave",
                 classes="dialog--keys",
                 markup=False,
             )
 
     def on_mount(self) -> None:
+        self._say("#wrong", "")
+        self._say("#warnings", "")
         self.form.focus()
         start(self, self._read, group="describe", exclusive=True)
 
@@ -86,6 +90,9 @@ class StackForm(ModalScreen[int | None]):
     def _moved(self, event: Form.Moved) -> None:
         low, high = stacking.limits(self.form["reject"].value)
         self.form["low"].free, self.form["high"].free = low, high
+        if self._refused is not None and self._refused != self._values():
+            self._refused = None  # what was said was about other values
+            self._say("#wrong", "")
         self.form.refresh()
         self._show(event.line)
 
@@ -93,14 +100,25 @@ class StackForm(ModalScreen[int | None]):
         """The heading for the chosen sessions, and what the present line means."""
         meaning = line.meaning
         if self.facts is not None:
-            self.query_one("#heading", Static).update(
-                f"Stack {self.facts.headings[self.form['sessions'].value]}"
-            )
+            chosen = self.form["sessions"].value
+            self.query_one("#heading", Static).update(f"Stack {self.facts.headings[chosen]}")
+            warnings = [
+                f"! {text}"
+                for kind, text in self.facts.warnings[chosen]
+                if not kind or self.form[kind].value == "auto"
+            ]
+            self._say("#warnings", "\n".join(warnings))
             if line.name in stacking.KINDS:
                 known = self.facts.sets[line.name]
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
         self.query_one("#meaning", Static).update(clean(f"{line.label}: {meaning}", 300))
+
+    def _say(self, where: str, text: str) -> None:
+        """Lines that take room only while there is something to say."""
+        said = self.query_one(where, Static)
+        said.update(text)
+        said.display = bool(text)
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -116,8 +134,12 @@ class StackForm(ModalScreen[int | None]):
         self._queued = True
         start(self, partial(self._queue, options), group="queue-stack")
 
+    def _values(self) -> list[str]:
+        return [line.value for line in self.form.lines]
+
     def _complain(self, error: AstrotuiError) -> None:
-        self.query_one("#wrong", Static).update(clean(error, 300))
+        self._refused = self._values()
+        self._say("#wrong", clean(error, 300))
 
     async def _queue(self, options: dict[str, Any]) -> None:
         sessions = self.sessions if self.facts is None else self.facts.sessions[self.form["sessions"].value]

@@ -127,12 +127,18 @@ class Form(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _go(self, place: int) -> None:
         self.cursor = max(0, min(place, len(self.lines) - 1))
+        self._keep_in_sight()
+        self._tell()
+
+    def on_resize(self) -> None:
+        self._keep_in_sight()
+
+    def _keep_in_sight(self) -> None:
         room, top = max(self.size.height, 1), self.scroll_offset.y
         # One more line than the cursor's is kept in sight, so that it is seen that there are more.
         low, high = max(self.cursor - 1, 0), min(self.cursor + 1, len(self.lines) - 1)
         if low < top or high >= top + room:
             self.scroll_to(y=low if low < top else high - room + 1, animate=False, force=True, immediate=True)
-        self._tell()
 
     def _tell(self) -> None:
         self.refresh()

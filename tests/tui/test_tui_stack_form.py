@@ -1,0 +1,108 @@
+"""The stack form says what it is about, what to think of first, and always its keys."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Session
+from astrotui.library.annotate import pin
+from astrotui.library.calibrators import session_match
+from astrotui.tui.screens.stack_form import StackForm
+from astrotui.tui.stacking import read_facts
+from astrotui.tui.widgets.form import Form
+from tests.tui.conftest import MakeApp, until
+from tests.tui.test_tui_frames import line
+from tests.tui.test_tui_places import table
+
+
+def change(path: Path, **values: Any) -> list[int]:
+    """Give each session the values of its turn; returns the ids."""
+    with Catalog.open(path) as catalog, catalog.write() as db:
+        sessions = db.query(Session).order_by(Session.id).all()
+        for number, session in enumerate(sessions):
+            for name, turns in values.items():
+                setattr(session, name, turns[number])
+        return [session.id for session in sessions]
+
+
+async def opened(pilot: Pilot[Any], *keys: str) -> Any:
+    await until(pilot, lambda: len(table(pilot.app).rows) == 3)
+    await pilot.press(*keys, "t")
+    form = await until(pilot, lambda: isinstance(pilot.app.screen, StackForm) and pilot.app.screen)
+    await until(pilot, lambda: "frames" in line(form, "#heading"))
+    return form
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)])
+async def test_keys_are_shown_whatever_else_there_is_to_say(make_app: MakeApp, size: tuple[int, int]) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        form = await opened(pilot, "space", "space", "space")
+        await pilot.press("down", "down", *"x", "ctrl+s")
+        await until(pilot, lambda: "not a number" in line(form, "#wrong"))
+        await pilot.pause()
+        assert "to measure first" in line(form, "#heading") and "sizes differ" in line(form, "#warnings")
+        keys, dialog = form.query_one(".dialog--keys", Static), form.query_one("#stack-form")
+        assert keys.region.bottom == dialog.region.bottom - 1 <= size[1] - 1
+        assert len(str(keys.render())) <= keys.size.width
+        for name in ("#heading", "#wrong"):
+            shown = form.query_one(name).region
+            assert shown.height == 1 and shown.bottom <= keys.region.y
+
+
+async def test_an_error_goes_when_its_value_is_changed(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await opened(pilot)
+        await pilot.press("down", "down", *"x", "ctrl+s")
+        await until(pilot, lambda: "not a number" in line(form, "#wrong"))
+        await pilot.press("down", "up")
+        await pilot.pause()
+        assert "not a number" in line(form, "#wrong")
+        await pilot.press("backspace")
+        await until(pilot, lambda: not line(form, "#wrong"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"target": ["M 42", "m42", "M42"]}, []),
+        ({"target": ["M 45", "M42", "M42"]}, ["2 targets: M 45, M42"]),
+        ({"width": [400, 576, 576]}, ["sizes differ (400x336, 576x336)"]),
+        ({"cfa_phase": ["RGGB", None, "RGGB"]}, ["color patterns differ (RGGB, mono)"]),
+    ],
+)
+def test_what_marked_sessions_differ_in(catalog_file: Path, values: dict[str, Any], said: list[str]) -> None:
+    same = {"target": ["M42"] * 3, "width": [576] * 3, "height": [336] * 3, "cfa_phase": ["RGGB"] * 3}
+    ids = change(catalog_file, **(same | values))
+    with Catalog.open(catalog_file) as catalog:
+        facts = read_facts(catalog, ids)
+    texts = [text for _, text in facts.warnings["3 marked"]]
+    assert len(texts) == len(said) and all(map(str.startswith, texts, said))
+    names = "M 45, M42" if "targets" in "".join(said) else values.get("target", ["M42"])[0]
+    assert facts.headings["3 marked"].startswith(f"{names}, 3 sessions: 29 of 30 frames")
+
+
+async def test_a_pinned_set_that_does_not_fit_is_told(make_app: MakeApp, catalog_file: Path) -> None:
+    with Catalog.open(catalog_file) as catalog:
+        with catalog.read() as db:
+            session = db.query(Session).filter(Session.target == "M42").one().id
+        refused = [
+            c.set.id
+            for c in session_match(catalog, session).candidates["dark"]
+            if c.grade == "refused" and (c.set.width, c.set.height) == (576, 336)
+        ]
+        pin(catalog, [session], "dark", str(refused[0]))
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await opened(pilot, "end")
+        await until(pilot, lambda: f"dark set {refused[0]}, pinned by you, does" in line(form, "#warnings"))
+        lines = form.query_one(Form)
+        while lines.lines[lines.cursor].name != "dark":
+            await pilot.press("down")
+        await pilot.press("right")
+        await until(pilot, lambda: not line(form, "#warnings"))
