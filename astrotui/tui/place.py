@@ -90,7 +90,8 @@ class Place(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        if self.app.is_running:  # a place that is made while the app ends has lost its widgets
+        # A place that is made while the app ends, or is about to, may have lost its widgets.
+        if self.app.is_running and self.app.return_code is None:
             self.made()
 
     # --- reading the catalogue ------------------------------------------------------------------------------------

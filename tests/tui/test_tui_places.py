@@ -140,6 +140,30 @@ async def test_a_dark_is_pinned_unpinned_and_pinned_to_none(make_app: MakeApp, c
         await until(pilot, lambda: app.screen.query_one("#sets").has_focus)
 
 
+async def test_pinning_a_set_that_does_not_fit_is_told(make_app: MakeApp, catalog_file: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("end", "d")
+        await until(pilot, lambda: app.current_mode == "darks" and table(app).rows)
+        with Catalog.open(catalog_file) as catalog, catalog.read() as db:
+            row = db.get(Session, app.session_id)
+            assert row is not None
+            size = (row.width, row.height)
+        refused = [h for h in table(app).rows if h.grade == "refused"]
+        fits = next(h for h in refused if (h.set.width, h.set.height) == size)
+        table(app).go_to(fits.set.id)
+        await pilot.press("enter")
+        await until(pilot, lambda: "pinned by you although" in line(app.screen, "#reasons"))
+        (toast,) = app._notifications
+        assert toast.severity == "warning" and "although it does not fit: " in toast.message
+        never = next(h for h in refused if (h.set.width, h.set.height) != size)
+        table(app).go_to(never.set.id)
+        await pilot.press("enter")
+        message = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen.message)
+        assert "can never fit" in message and "astrotui set" not in message
+
+
 def test_coverage_counts_frames_by_temperature() -> None:
     common = {"kind": "dark", "camera": "ASI", "exposure_s": 60.0, "gain": 0.0, "binning": "1x1"}
     sets = [

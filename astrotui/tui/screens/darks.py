@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
+from astrotui.errors import AstrotuiError, UsageError
 from astrotui.text import clean, duration, plural
 from astrotui.tui import coverage
 from astrotui.tui.place import Place
@@ -54,6 +55,7 @@ def _temperature(held: _Held) -> str:
 
 COLUMNS: list[Column[_Held]] = [
     Column("grade", "Fits", 9, _grade, lambda h: _ORDER.index(h.grade) if h.grade else None),
+    Column("id", "Set", 4, lambda h: str(h.set.id), lambda h: h.set.id, "right"),
     Column("kind", "Kind", 9, lambda h: h.set.kind, lambda h: h.set.kind),
     Column("exp", "Exp", 7, lambda h: _g(h.set.exposure_s, "s"), lambda h: h.set.exposure_s, "right"),
     Column("gain", "Gain", 5, lambda h: _g(h.set.gain), lambda h: h.set.gain, "right"),
@@ -144,6 +146,8 @@ class DarksPlace(Place):
         if held is None:
             return []
         why = [] if held.candidate is None else ["; ".join(held.candidate.reasons) or "fits"]
+        if held.candidate is not None and held.candidate.pinned and held.grade == "refused":
+            why = [f"! pinned by you although it does not fit: {why[0]}"]
         return [*why, *(f"! {warning}" for warning in held.set.warnings[:2]), held.set.path]
 
     @on(RowTable.Chosen, "#sets")
@@ -155,7 +159,7 @@ class DarksPlace(Place):
         if self._covers:
             self.notify("w lists the sets for the session; there enter pins one", timeout=3)
         elif held is not None and held.set.kind in _KINDS:
-            self._pin(held.set.kind, str(held.set.id))
+            self._pin(held.set.kind, str(held.set.id), held)
 
     def action_pin_none(self) -> None:
         self._pin(self.kind, "none")
@@ -190,14 +194,21 @@ class DarksPlace(Place):
         else:
             super().action_back()
 
-    def _pin(self, kind: str, choice: str) -> None:
+    def _pin(self, kind: str, choice: str, held: "_Held | None" = None) -> None:
         session = self.astro.session_id
         if session is None:
             self.notify("choose a session in Library (1) first", severity="warning")
             return
         words = {"none": f"no {kind} for this session", "auto": f"the best {kind} is chosen again"}
         said = words.get(choice, f"{kind} set {choice} is pinned for this session")
-        self.change(_pin, session, kind, choice, then=lambda _: self.notify(said, timeout=3))
+        if held is not None and held.candidate is not None and held.grade == "refused":
+            said += f", although it does not fit: {clean('; '.join(held.candidate.reasons), 160)}"
+            self.change(
+                _pin, session, kind, choice,
+                then=lambda _: self.notify(said, severity="warning", timeout=10, markup=False),
+            )  # fmt: skip
+        else:
+            self.change(_pin, session, kind, choice, then=lambda _: self.notify(said, timeout=3))
 
 
 class _Gaps:
@@ -275,4 +286,8 @@ def _head(session: "Session", match: "Match", kind: str) -> str:
 def _pin(catalog: Any, session_id: int, kind: str, choice: str) -> None:
     from astrotui.library.annotate import pin
 
-    pin(catalog, [session_id], kind, choice)
+    try:
+        pin(catalog, [session_id], kind, choice)
+    except AstrotuiError as error:
+        # Nothing was pinned, so there is no pin to take away.
+        raise UsageError(str(error).partition("; `astrotui set")[0]) from error
