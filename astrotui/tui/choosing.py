@@ -160,6 +160,12 @@ class SessionFrames:
         return max(self._frames.values(), key=lambda f: f.score or 0.0, default=None)
 
 
+def light(seconds: float) -> str:
+    """`duration`, with the seconds (`2m10s`) while it is under ten minutes, where one frame more or less is to be seen."""
+    whole = round(seconds)
+    return f"{whole // 60}m{whole % 60:02d}s" if 60 <= whole < 600 else duration(seconds)
+
+
 def worth_line(frames: "Sequence[FrameRecord]", room: int) -> str:
     """What the choice is worth, in as many words as there is room for."""
     from astrotui.library.worth import worth
@@ -167,11 +173,11 @@ def worth_line(frames: "Sequence[FrameRecord]", room: int) -> str:
     value = worth(frames)
     kept = f"{value.kept}/{value.frames} kept"
     if value.depth_mag is None or value.depth_all_mag is None:
-        return f"{kept} · {duration(value.integration_s)}"
+        return f"{kept} · {light(value.integration_s)}"
     against = value.depth_mag - value.depth_all_mag
     parts = [
         kept,
-        f"{duration(value.integration_s)}, worth {duration(value.effective_integration_s)}",
+        f"{light(value.integration_s)}, worth {light(value.effective_integration_s)}",
         f"depth {value.depth_mag:+.2f} mag over the best frame",
         f"{against:+.2f} against all",
     ]

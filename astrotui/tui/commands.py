@@ -23,9 +23,11 @@ _PLACES = (
 
 def commands(app: App[Any], host: "Host", screen: Screen[Any]) -> Iterator[SystemCommand]:
     """What the palette offers on `screen`: the place's own actions first."""
+    own = set()  # what the place itself has under the same name
     for _, binding, enabled, tooltip in screen.active_bindings.values():
         name = binding.id or ""
         if enabled and tooltip and name.partition(".")[0] == getattr(screen, "PLACE", None):
+            own.add(binding.description)
             key = app.get_key_display(binding)
             yield SystemCommand(
                 f"{binding.description} ({key})", tooltip, partial(_run, app, screen, binding.action)
@@ -33,7 +35,8 @@ def commands(app: App[Any], host: "Host", screen: Screen[Any]) -> Iterator[Syste
     for mode, title, text in _PLACES:
         yield SystemCommand(f"Go to {title}", text, partial(app.switch_mode, mode))
     yield SystemCommand("Stack the session", "Choose a recipe and queue a stack", host.open_stack_form)
-    yield SystemCommand("Measure the session", "Find stars, give scores", host.queue_measure)
+    if "Measure" not in own:
+        yield SystemCommand("Measure the session", "Find stars, give scores", host.queue_measure)
     yield SystemCommand(
         "Add a folder",
         "Index a folder of frames and keep it in the library",
@@ -48,8 +51,8 @@ def commands(app: App[Any], host: "Host", screen: Screen[Any]) -> Iterator[Syste
                 text = f"Order the rows by {column.title}; again: the other way round"
                 yield SystemCommand(f"Sort by {column.title}", text, partial(table.sort_by, column.key))
     yield SystemCommand(
-        "Light or dark",
-        "Change the theme; `theme` in config.toml keeps it",
+        "Light or dark theme",
+        "Change the colors; `theme` in config.toml keeps it",
         partial(app.run_action, "app.theme"),
     )
     yield SystemCommand("Keys", "The keys of this place", partial(app.run_action, "app.help"))

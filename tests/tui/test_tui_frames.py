@@ -11,6 +11,7 @@ from textual.widgets import Static
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement
 from astrotui.tui import queueing
+from astrotui.tui.choosing import light
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.frames import FramesPlace
 from astrotui.tui.screens.where import WhereScreen
@@ -62,6 +63,20 @@ async def test_best_frames_come_first_with_picture_trend_and_worth(make_app: Mak
         assert asked.path == screen.table.row.path and len(asked.session_paths) > 1
         assert line(screen, "#worth").startswith("16/16 kept")
         assert len(screen.query_one(Trend).values) == 16
+
+
+def test_light_is_told_to_the_second_under_ten_minutes() -> None:
+    said = [light(seconds) for seconds in (45.0, 130.4, 599.6, 3600.0)]
+    assert said == ["45 s", "2m10s", "10 min", "60 min"]
+
+
+async def test_a_filter_says_how_many_it_found(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        screen = await open_m42(pilot)
+        await pilot.press("slash", *"score:<40", "enter")
+        await until(pilot, lambda: len(screen.table.rows) == len(BAD))
+        await until(pilot, lambda: "score:<40 · 3 of 16 frames" in str(screen.query_one("PlaceBar").render()))
 
 
 async def test_the_session_has_one_stretch_whatever_is_rejected(make_app: MakeApp) -> None:

@@ -58,10 +58,12 @@ async def test_palette_has_what_the_app_does(make_app: MakeApp) -> None:
         await show(pilot, "2", "frames")
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         for title in (
-            "Go to Darks", "Stack the session", "Measure the session", "Cull (c)", "Index again", "Light or dark",
+            "Go to Darks", "Stack the session", "Measure (m)", "Cull (c)", "Index again",
+            "Light or dark theme",
             "Help pages", "Sort by FWHM",
         ):  # fmt: skip
             assert commands[title].help
+        assert [title for title in commands if "Measure" in title] == ["Measure (m)"]
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await pilot.press(*"go to jobs")
