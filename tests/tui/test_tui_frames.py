@@ -72,11 +72,11 @@ def test_light_is_told_to_the_second_under_ten_minutes() -> None:
 
 async def test_a_filter_says_how_many_it_found(make_app: MakeApp) -> None:
     app = make_app()
-    async with app.run_test(size=(160, 50)) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_m42(pilot)
         await pilot.press("slash", *"score:<40", "enter")
         await until(pilot, lambda: len(screen.table.rows) == len(BAD))
-        await until(pilot, lambda: "score:<40 · 3 of 16 frames" in str(screen.query_one("PlaceBar").render()))
+        await until(pilot, lambda: "3 of 16 · score:<40" in str(screen.query_one("PlaceBar").render()))
 
 
 async def test_the_session_has_one_stretch_whatever_is_rejected(make_app: MakeApp) -> None:

@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Static
 
-from astrotui.text import clean, plural
+from astrotui.text import clean
 from astrotui.tui import choosing
 from astrotui.tui.choosing import COLUMNS, SessionFrames
 from astrotui.tui.follow import working
@@ -100,8 +100,9 @@ class FramesPlace(Place):
             else "this session has no lights"
         )
         name = clean(facts.name, 60)
-        found = f"{self.query_text} · {len(shown)} of {plural(len(everything), 'frame')}"
-        self.note(f"{name} · {found}" if self.query_text else name)
+        # What matters most comes first: of the rest a narrow terminal shows less.
+        found = f"{len(shown)} of {len(everything):,} · {self.query_text}"
+        self.note(f"{found} · {name}" if self.query_text else name)
         if changed or self.frames.unmeasured:
             self._tell()
 
