@@ -63,12 +63,14 @@ print(json.dumps(made))
 """
 # Jobs that only read headers: what counts here is the traffic of leases, heartbeats and progress.
 QUEUER = """
-from astrotui.jobs.queue import enqueue
+from astrotui.jobs.queue import enqueue, list_jobs
 made = []
 while left():
+    if len(list_jobs(catalog, live_only=True)) > 4:  # a longer queue would only have to be worked off at the end
+        time.sleep(0.05)
+        continue
     made.append(enqueue(catalog, "index", {"roots": [extra]}, title=f"round {rounds}"))
     rounds += 1
-    time.sleep(0.2)  # the worker takes about as long for one; a longer queue would only wait
 print(json.dumps(made))
 """
 END = "\nprint(rounds, file=sys.stderr)\n"
