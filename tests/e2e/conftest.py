@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,3 +49,23 @@ def shell(home: Path) -> Shell:
 @pytest.fixture
 def samples() -> Path:
     return REPOSITORY / "sample_sessions"
+
+
+def processes(catalog: Path, module: str) -> list[int]:
+    """Process ids of `python -m module` on this catalogue."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if module.encode() in words and str(catalog).encode() in words:
+            found.append(int(entry.name))
+    return found
+
+
+def heed_interrupts() -> None:
+    """For a process at a terminal: Ctrl+C reaches it although these tests may run where it is ignored (`cmd &`)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

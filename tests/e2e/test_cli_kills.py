@@ -14,24 +14,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from tests.e2e.conftest import Shell
+from tests.e2e.conftest import Shell, processes
 
 KILLS = int(os.environ.get("ASTROTUI_KILLS", "2"))
-
-
-def processes(catalog: Path, module: str) -> list[int]:
-    """Process ids of `python -m module` on this catalogue."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if module.encode() in words and str(catalog).encode() in words:
-            found.append(int(entry.name))
-    return found
 
 
 def test_a_killed_stack_is_finished(shell: Shell, samples: Path, home: Path, tmp_path: Path) -> None:

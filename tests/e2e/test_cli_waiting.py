@@ -1,13 +1,14 @@
 """A person at a terminal while a stack runs: waiting, Ctrl+C, a connection that drops, cancelling."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.e2e.conftest import Shell
+from tests.e2e.conftest import Shell, heed_interrupts, processes
 
 M42 = "DWARF_II"
 
@@ -27,6 +28,7 @@ def terminal(*words: str | Path) -> "pexpect.spawn[str]":
         timeout=180,
         encoding="utf-8",
         dimensions=(24, 100),
+        preexec_fn=heed_interrupts,
     )
 
 
@@ -65,9 +67,11 @@ def test_a_dropped_connection_does_not_stop_the_job(shell: Shell, tmp_path: Path
 
 
 @pytest.mark.usefixtures("indexed")
-def test_a_cancelled_stack_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
+def test_a_cancelled_stack_leaves_nothing(shell: Shell, home: Path, tmp_path: Path) -> None:
     person = terminal("stack", "m42", "-o", tmp_path / "out.fits")
     person.expect("measuring .*[0-9]+/[0-9]+")
+    for pid in processes(home / "data" / "astrotui" / "catalog.sqlite", "astrotui.jobs.work"):
+        os.kill(pid, signal.SIGSTOP)  # it must not be done before it is cancelled
     job = shell("jobs", "--json").json[-1]
     assert shell("jobs", "cancel", str(job["id"])).code == 0
     person.expect("cancelled")

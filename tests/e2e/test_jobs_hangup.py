@@ -13,6 +13,7 @@ from astrotui.catalog.database import Catalog
 from astrotui.jobs import queue
 from astrotui.jobs.owner import process_start
 from astrotui.jobs.wait import wait_for
+from tests.e2e.conftest import heed_interrupts
 from tests.jobs.job_helpers import FAKE_WORKER, eventually, lines, status
 
 COMMAND = """
@@ -46,6 +47,7 @@ def test_a_job_outlives_its_terminal(catalog: Catalog, tmp_path: Path) -> None:
         ["-c", COMMAND, str(catalog.path), str(journal), str(gate), *FAKE_WORKER],
         timeout=60,
         encoding="utf-8",
+        preexec_fn=heed_interrupts,
     )
     try:
         terminal.expect(r"started (\d+) (\d+) (\d+)")
@@ -76,6 +78,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(catalog: Catalog, tmp_path: Pat
         ["-c", COMMAND, str(catalog.path), str(journal), str(gate), *FAKE_WORKER],
         timeout=60,
         encoding="utf-8",
+        preexec_fn=heed_interrupts,
     )
     try:
         terminal.expect(r"started (\d+) (\d+) (\d+)")

@@ -36,7 +36,7 @@ async def test_places_are_made_ahead_and_nothing_is_parsed_twice(
 ) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: set(app._screen_stacks) >= PLACES, tries=3000)
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
         made = {mode: app._screen_stacks[mode][0] for mode in PLACES}
         await until(pilot, lambda: all(screen.is_mounted for screen in made.values()))
         assert app.screen_stack[0] is not made["frames"] and app.current_mode == "library"
@@ -51,7 +51,7 @@ async def test_places_are_made_ahead_and_nothing_is_parsed_twice(
 async def test_a_place_that_was_made_ahead_takes_another_theme(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: set(app._screen_stacks) >= PLACES, tries=3000)
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
         dark = app._screen_stacks["jobs"][0].styles.background
         await pilot.press("f2")
         await until(pilot, lambda: not app.current_theme.dark)
@@ -130,7 +130,7 @@ async def test_text_can_be_told_from_its_background(make_app: MakeApp, theme: st
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(table(app).rows) == 3)
         if changed:
-            await until(pilot, lambda: set(app._screen_stacks) >= PLACES, tries=3000)
+            await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
             await pilot.press("f2")
         light = changed or theme == "astrotui-light"
         for key, mode in zip("23451", ("frames", "darks", "jobs", "stacks", "library"), strict=True):

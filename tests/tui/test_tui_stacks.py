@@ -94,7 +94,7 @@ async def test_a_table_is_written_and_no_file_is_replaced(make_app: MakeApp, res
         await pilot.press("e")
         form = await until(pilot, lambda: isinstance(app.screen, ExportForm) and app.screen)
         await pilot.press("left", "left", "ctrl+s")
-        await until(pilot, out.exists, tries=3000)
+        await until(pilot, out.exists)
         assert [row["used"] for row in csv.DictReader(out.open())] == ["1", "0"]
         await pilot.press("e")
         form = await until(pilot, lambda: isinstance(app.screen, ExportForm) and app.screen)
