@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sample_sessions.camera import channel_map
 from sample_sessions.field import Float32, Float64, Sky, apply, inverse
+from sample_sessions.optics import Lens
 
 Trail = tuple[float, float, float, float, float, float]
 Hits = tuple[NDArray[np.intp], NDArray[np.intp], Float32]
@@ -38,6 +39,7 @@ def star_light(
     elongation: float = 1.0,
     angle_deg: float = 0.0,
     beta: float | None = None,
+    lens: Lens | None = None,
 ) -> Float32:
     """The stars' electrons per second in each pixel without noise, float32 (height, width).
 
@@ -46,6 +48,8 @@ def star_light(
     """
     image = np.zeros(height * width, np.float32)
     x, y = apply(to_frame, sky.x, sky.y)
+    if lens is not None:
+        x, y = lens.bend(x, y)
     x, y = x.astype(np.float64), y.astype(np.float64)
     brightest = sky.flux.max(axis=0).astype(np.float64)
     if beta is None:  # where a star's light falls below 1e-3 electrons per second and pixel
@@ -115,11 +119,15 @@ def _stamps(
     return total.astype(np.float32), columns, rows
 
 
-def glow_light(sky: Sky, to_frame: Float64, width: int, height: int, cfa: str | None) -> Float32:
+def glow_light(
+    sky: Sky, to_frame: Float64, width: int, height: int, cfa: str | None, *, lens: Lens | None = None
+) -> Float32:
     """The diffuse light in each pixel of a frame, electrons per second, float32 (height, width)."""
     if sky.glow is None:
         return np.zeros((height, width), np.float32)
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
+    if lens is not None:
+        columns, rows = lens.straighten(columns, rows)
     x, y = apply(inverse(to_frame), columns, rows)
     planes: Float32
     if callable(sky.glow):

@@ -33,6 +33,7 @@ from sample_sessions.light import (
     star_light,
     trail_light,
 )
+from sample_sessions.optics import Lens, turned_sky
 from sample_sessions.truth import FrameTruth, Truth, matrix_rows
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "FrameTruth",
     "Glow",
     "Hits",
+    "Lens",
     "Sky",
     "Trail",
     "Truth",
@@ -67,6 +69,7 @@ __all__ = [
     "similarity",
     "star_light",
     "trail_light",
+    "turned_sky",
 ]
 
 
@@ -86,6 +89,7 @@ def expose(
     trail: Trail | Sequence[Trail] | None = None,
     hits: Hits | None = None,
     temperature_c: float | None = None,
+    lens: Lens | None = None,
     rng: np.random.Generator,
 ) -> Frame:
     """One raw light frame, uint16 (height, width).
@@ -106,6 +110,7 @@ def expose(
     trail : (x0, y0, x1, y1, width_px, peak_e) in frame coordinates, or several; electrons per exposure
     hits : cosmic rays, see `random_hits`
     temperature_c : of the sensor; None for `camera.dark_at_c`
+    lens : bends what `to_frame` gives: reference and frame are then those of a lens without distortion
     rng : of this frame's noise. Photon and read noise are drawn as one normal deviate a pixel (exact in mean
         and variance), so that a rounding difference in one pixel never shifts the noise of the next
     """
@@ -121,9 +126,10 @@ def expose(
         elongation=elongation,
         angle_deg=angle_deg,
         beta=beta,
+        lens=lens,
     )
     if sky.glow is not None:
-        stars += glow_light(sky, matrix, width, height, camera.cfa)
+        stars += glow_light(sky, matrix, width, height, camera.cfa, lens=lens)
     stars *= np.asarray(transparency, np.float32)
     levels = np.broadcast_to(np.asarray(sky_e_s, np.float32), 3)
     background = levels[channel_map(camera.cfa, height, width)]

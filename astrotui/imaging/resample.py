@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from astrotui.imaging.mapping import Lens
 from astrotui.imaging.types import Float32Array, Float64Array
 from astrotui.imaging.warp import Interpolation, Place, Warp, Window, places, plan_warp
 
@@ -124,6 +125,27 @@ def warp_tile(
         left, top = left + HALO, top + HALO
     else:
         planes = np.ascontiguousarray(pixels[:, :height, :width])
+    if warp.lens is not None:
+        from astrotui.imaging.lens_kernels import warp_through_lens
+
+        warp_through_lens(
+            planes,
+            top,
+            left,
+            warp.turned,
+            warp.lens_numbers,
+            place.X0,
+            place.Y0,
+            place.row,
+            place.row + place.rows,
+            place.column,
+            place.column + place.columns,
+            *interpolation,
+            *size,
+            tile,
+            sample,
+        )
+        return
     warp_general(
         planes,
         top,
@@ -170,6 +192,7 @@ def resample(
     method: Interpolation = "lanczos3",
     origin: tuple[int, int] = (0, 0),
     undershoot: float = np.inf,
+    lens: Lens | None = None,
 ) -> Float32Array:
     """Bring an image to another pixel grid; missing where it does not reach.
 
@@ -182,6 +205,7 @@ def resample(
     origin : (X, Y) of the result's first pixel
     undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off; the default never
         does, three times the noise removes dark rings around stars and leaves noise as it is
+    lens : of image and result; the transform is then one of undistorted pixels
 
     Returns
     -------
@@ -200,7 +224,7 @@ def resample(
     planes = source[None] if source.ndim == 2 else source
     if planes.ndim != 3 or len(planes) > 3:
         raise ValueError(f"an image has one to three planes, not shape {source.shape}")
-    warp = plan_warp(transform, planes.shape[2], planes.shape[1], method)
+    warp = plan_warp(transform, planes.shape[2], planes.shape[1], method, lens)
     out = np.full((len(planes), *shape), np.nan, np.float32)
     one, zero = np.ones(len(planes), np.float32), np.zeros(len(planes), np.float32)
     levels = np.zeros(4, np.float32)

@@ -7,12 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from astrotui.imaging.mapping import Lens, Mapping
 from astrotui.imaging.types import Float64Array
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
 
 _TWO_PASS_SHEAR = 0.15  # 8.6 degrees: beyond, the first pass stretches what the second has to read
 _TWO_PASS_STRETCH = 0.05
+_SIDE_POINTS = 33  # of each side of a rectangle, looked at through a lens
+_BULGE = 2.0  # px by which a side may leave the points that were looked at
 MARGIN = 8
 """Mirrored pixels that a window may have beyond the edge of its source: taps, demosaicing, and even size."""
 
@@ -39,6 +42,7 @@ class Warp:
     turned : (3, 3), as `inverse`, to the turned source
     two_pass : the small rotation that is left suits two one-dimensional passes
     area : source pixels per result pixel (at the center of the source, for a homography)
+    lens : bends both source and result; the matrices then lie between undistorted pixels
     """
 
     width: int
@@ -48,6 +52,7 @@ class Warp:
     turned: Float64Array
     two_pass: bool
     area: float
+    lens: Lens | None = None
 
     @cached_property
     def rows(self) -> list[list[float]]:
@@ -62,6 +67,8 @@ class Warp:
 
     def positions(self, X: Float64Array, Y: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Source positions (x, y) of result pixels."""
+        if self.lens is not None:
+            return Mapping(self.inverse, self.lens).to_reference(X, Y)
         return project(self.inverse, X, Y)
 
     def window(self, X0: int, Y0: int, columns: int, rows: int) -> Window | None:
@@ -79,6 +86,8 @@ class Warp:
 
     def _extent(self, X0: int, Y0: int, columns: int, rows: int) -> tuple[float, float, float, float] | None:
         """Least and greatest x, then y, of the corners of a rectangle of the result in the source."""
+        if self.lens is not None:
+            return self._bent_extent(X0, Y0, columns, rows)
         (a, b, c), (d, e, f), (g, h, i) = self.rows
         xs, ys = [], []
         for X in (X0, X0 + columns - 1):
@@ -89,6 +98,39 @@ class Warp:
                 xs.append((a * X + b * Y + c) / w)
                 ys.append((d * X + e * Y + f) / w)
         return min(xs), max(xs), min(ys), max(ys)
+
+    def _bent_extent(
+        self, X0: int, Y0: int, columns: int, rows: int
+    ) -> tuple[float, float, float, float] | None:
+        """As `_extent`, from points all along the sides, which a lens bends."""
+        along = np.linspace(0.0, 1.0, _SIDE_POINTS)
+        zero, one = np.zeros(_SIDE_POINTS), np.ones(_SIDE_POINTS)
+        X = X0 + (columns - 1) * np.concatenate([along, along, zero, one])
+        Y = Y0 + (rows - 1) * np.concatenate([zero, one, along, along])
+        a = self.inverse
+        x, y = self.positions(X, Y)
+        assert self.lens is not None
+        ideal = self.lens.undistort(np.stack([X, Y], axis=1))
+        good = np.isfinite(x) & (a[2, 0] * ideal[:, 0] + a[2, 1] * ideal[:, 1] + a[2, 2] > 0)
+        if not good.any():
+            return None
+        if not good.all():  # part of it lies beyond what the lens shows: any of the source may be needed
+            return 0.0, self.width - 1.0, 0.0, self.height - 1.0
+        return (
+            float(x.min()) - _BULGE,
+            float(x.max()) + _BULGE,
+            float(y.min()) - _BULGE,
+            float(y.max()) + _BULGE,
+        )
+
+    @cached_property
+    def lens_numbers(self) -> Float64Array:
+        """What `lens_kernels.warp_through_lens` wants: of the result, then the middle of the turned source."""
+        lens = self.lens
+        assert lens is not None
+        right, below = self.width - 1 - lens.x, self.height - 1 - lens.y
+        middle = ((lens.x, lens.y), (lens.y, right), (right, below), (below, lens.x))[self.turns]
+        return np.array([lens.x, lens.y, lens.radius, lens.k1, lens.k2, *middle, lens.limit], np.float64)
 
     def turned_origin(self, window: Window) -> tuple[int, int]:
         """Position (x, y) of a window's first pixel in the turned source, after the window was turned."""
@@ -120,12 +162,19 @@ def project(matrix: Float64Array, x: Float64Array, y: Float64Array) -> tuple[Flo
     )
 
 
-def plan_warp(transform: Float64Array, width: int, height: int, method: Interpolation = "lanczos3") -> Warp:
+def plan_warp(
+    transform: Float64Array,
+    width: int,
+    height: int,
+    method: Interpolation = "lanczos3",
+    lens: Lens | None = None,
+) -> Warp:
     """How to bring a source of `width` by `height` pixels to the result by `transform`.
 
     Parameters
     ----------
     transform : (3, 3), (x, y, 1) of the source to (X, Y, w) of the result
+    lens : of source and result; the transform is then one of undistorted pixels
 
     Raises
     ------
@@ -160,6 +209,12 @@ def plan_warp(transform: Float64Array, width: int, height: int, method: Interpol
     cx, cy = (width - 1) / 2, (height - 1) / 2
     w = matrix[2, 0] * cx + matrix[2, 1] * cy + 1
     area = abs(float(w**3 / np.linalg.det(matrix)))
+    if lens is not None and not np.allclose(
+        matrix, np.eye(3), rtol=0, atol=1e-12
+    ):  # else it bends there and back
+        x, y = Mapping(matrix, lens).to_reference(np.array([cx, cx + 1, cx]), np.array([cy, cy, cy + 1]))
+        spread = abs(float((x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])))
+        return Warp(width, height, inverse, turns, best, False, 1 / spread if spread > 0 else area, lens)
     return Warp(width, height, inverse, turns, best, two_pass, area)
 
 
