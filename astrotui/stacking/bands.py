@@ -69,6 +69,7 @@ def plan_memory(
 ) -> Memory:
     """The division of work that wastes least within the budget, its bands at most `most_rows` high."""
     n = len(plan.frames)
+    raw_width, raw_height = plan.raw_size
     across = max(plan.width, width or 0)
     planes = 3 if plan.cfa or plan.planes == 3 else 1
     sample = 2 if plan.cfa or plan.planes == 1 else 6
@@ -82,14 +83,14 @@ def plan_memory(
         if spec
     }
     # dark, or inverse flat; and while they are made, the flat itself and the defect map's differences
-    image = 4 * plan.width * plan.height * plan.planes
+    image = 4 * raw_width * raw_height * plan.planes
     masters = len(kinds) * image + (image if kinds else 0)
     fixed = PROCESS_BYTES + masters + workers * _WINDOW_BYTES + 5 * 4 * 1600 * 1200
     smallest, best = 0, (np.inf, Memory(0, 0, False, 0))
     for rows, tile_rows, ahead in product(_BAND_ROWS, _TILE_ROWS, (True, False)):
         if rows > most_rows or tile_rows > rows or tile_rows < min(rows, 16):
             continue
-        raw = n * (unit * rows + _HALO) * plan.width * sample
+        raw = n * (unit * rows + _HALO) * raw_width * sample
         output = 2 * rows * across * planes * (4 + 3 * 2 + 4)
         tile = workers * planes * tile_rows * min(COLUMNS, across + 127) * (4 * n + 10)
         total = fixed + raw * (3 if ahead else 1) + output + tile

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,20 @@ from astrotui.stacking.plan import Calibration, PlanFrame
 
 Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
+Shape = tuple[int, int, str | None]  # width, height, pattern of a mosaic
 NEUTRAL_ROWS = 704
 """Rows of the zeros and ones that stand for masters that are not there: more than any window has."""
+
+
+class Shaped(Protocol):
+    """What has the size and pattern of a frame."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def cfa(self) -> str | None: ...
 
 
 @dataclass(eq=False)
@@ -108,6 +120,7 @@ def load_calibrations(
     cfa: str | None,
     cosmetic: bool,
     lights: Sequence[Sequence[PlanFrame]] = (),
+    shapes: Sequence[Shape] = (),
     full_scale_adu: float | None = None,
     workers: int = 0,
     progress: Progress | None = None,
@@ -120,6 +133,7 @@ def load_calibrations(
     width, height, planes, cfa : of the raw frames
     cosmetic : find defects in darks and flats
     lights : of each group, to fit the scale of its dark to
+    shapes : width, height and pattern of each group's frames, where cameras differ
     full_scale_adu : level of saturation of the lights
 
     Raises
@@ -130,10 +144,17 @@ def load_calibrations(
         An input of a master cannot be used.
     """
     cosmetic = cosmetic and planes == 1
-    size = (width, height, planes)
-    loader = _Loader(folder, size, cfa if planes == 1 else None, cosmetic, full_scale_adu, workers, progress)
+    loader = _Loader(folder, planes, cosmetic, full_scale_adu, workers, progress)
     groups = lights or [()] * len(calibrations)
-    return [loader.load(calibration, group) for calibration, group in zip(calibrations, groups, strict=True)]
+    own = shapes or [(width, height, cfa)] * len(calibrations)
+    return [loader.load(*group) for group in zip(calibrations, groups, own, strict=True)]
+
+
+def group_shape(frames: Sequence[Shaped], otherwise: Shape) -> Shape:
+    """Width and height that all frames of a group fit into, and their pattern; `otherwise` for no frame."""
+    if not frames:
+        return otherwise
+    return max(one.width for one in frames), max(one.height for one in frames), frames[0].cfa
 
 
 class _Loader:
@@ -142,29 +163,30 @@ class _Loader:
     def __init__(
         self,
         folder: Path,
-        size: tuple[int, int, int],
-        cfa: str | None,
+        planes: int,
         cosmetic: bool,
         full_scale_adu: float | None,
         workers: int,
         progress: Progress | None,
     ) -> None:
         self._folder = folder
-        self._size = size
-        self._cfa = cfa
+        self._planes = planes
         self._cosmetic = cosmetic
         self._full_scale_adu = full_scale_adu
         self._workers = workers or len(os.sched_getaffinity(0))
         self._progress = progress
         self._held: dict[tuple[object, ...], Any] = {}
 
-    def load(self, calibration: Calibration, lights: Sequence[PlanFrame]) -> LoadedCalibration:
-        """The masters of one group."""
+    def load(self, calibration: Calibration, lights: Sequence[PlanFrame], shape: Shape) -> LoadedCalibration:
+        """The masters of one group, whose frames have this shape."""
         dark, bias, flat = calibration.dark, calibration.bias, calibration.flat
+        sizes = [(spec.width, spec.height) for spec in (dark, bias, flat) if spec is not None]
+        size = (*(sizes or [shape[:2]])[0], self._planes)
+        cfa = shape[2] if self._planes == 1 else None
         scale = None if dark is None else calibration.dark_scale
         if scale is not None and bias is None:
             raise PlanError("a dark can only be scaled over a bias, and the plan names none")
-        loaded = LoadedCalibration(*self._size[:2], pedestal_free=dark is not None or bias is not None)
+        loaded = LoadedCalibration(*size[:2], pedestal_free=dark is not None or bias is not None)
         digests: dict[str, str] = {}
         for kind, spec in (("dark", dark), ("bias", bias), ("flat", flat)):
             if spec is not None:
@@ -177,13 +199,12 @@ class _Loader:
         def image(kind: str) -> Float32Array:
             if kind not in images:
                 path = loaded.names[kind]
-                images[kind] = _as_planes(load_master(path), path, *self._size)
+                images[kind] = _as_planes(load_master(path), path, *size)
             return images[kind]
 
-        if scale is not None and self._size[2] == 1 and lights:
-            chosen = choose_scale(
-                scale, lights, image("dark")[0], image("bias")[0], self._cfa, self._full_scale_adu
-            )
+        if scale is not None and size[2] == 1 and lights:
+            full = lights[0].full_scale_adu or self._full_scale_adu
+            chosen = choose_scale(scale, lights, image("dark")[0], image("bias")[0], cfa, full)
             scale = chosen.factor
             loaded.notes, loaded.warnings = (chosen.note,), (chosen.note,) if chosen.doubtful else ()
 
@@ -196,13 +217,13 @@ class _Loader:
 
         def inverse() -> Float32Array:
             try:
-                return flat_inverse(image("flat"), self._cfa)
+                return flat_inverse(image("flat"), cfa)
             except ValueError as error:
                 raise FrameError(loaded.names["flat"], str(error)) from error
 
         def defects() -> Defects:
             planes = [image(kind)[0] if kind in digests else None for kind in ("dark", "flat")]
-            return Defects.of(defect_map(planes[0], planes[1], self._cfa, self._workers))
+            return Defects.of(defect_map(planes[0], planes[1], cfa, self._workers))
 
         if dark is not None or bias is not None:
             key = (digests.get("dark"), digests["bias"] if dark is None or scale is not None else None, scale)

@@ -17,7 +17,7 @@ from astrotui.imaging.debayer import BILINEAR, MALVAR, red_phase
 from astrotui.imaging.scoring import predicted_noise
 from astrotui.imaging.warp import plan_warp
 from astrotui.stacking.bands import BandStack, Memory, choose_band_rows, plan_memory
-from astrotui.stacking.calibration import LoadedCalibration, load_calibrations
+from astrotui.stacking.calibration import LoadedCalibration, group_shape, load_calibrations
 from astrotui.stacking.framing import Field, frame_field
 from astrotui.stacking.noise import sample_noise
 from astrotui.stacking.outcome import Measured, frame_outcomes, reference_header
@@ -141,6 +141,7 @@ class _Run:
 
     def _load(self) -> list[LoadedCalibration]:
         plan = self.plan
+        groups = [[f for f in plan.frames if f.calibration == n] for n in range(len(plan.calibrations))]
         return load_calibrations(
             plan.calibrations,
             self.masters,
@@ -149,10 +150,8 @@ class _Run:
             planes=plan.planes,
             cfa=plan.cfa,
             cosmetic=plan.recipe.cosmetic == "auto",
-            lights=[
-                [frame for frame in plan.frames if frame.calibration == number]
-                for number in range(len(plan.calibrations))
-            ],
+            lights=groups,
+            shapes=[group_shape(group, (plan.width, plan.height, plan.cfa)) for group in groups],
             full_scale_adu=plan.full_scale_adu,
             workers=self.threads,
             progress=self.tell,
@@ -205,7 +204,7 @@ class _Run:
         raw = (
             len(used)
             * ((2 if self.half else 1) * memory.band_rows + 96)
-            * plan.width
+            * plan.raw_size[0]
             * (6 if plan.planes == 3 else 2)
         )
         sources = FrameSources([frame.file for frame in plan.frames])
@@ -276,7 +275,7 @@ class _Run:
             calibrations=plan.calibrations,
             loaded=calibrations,
             masters=self.masters,
-            size=(plan.width, plan.height, plan.planes),
+            size=(*plan.raw_size, plan.planes),
             cfa=plan.cfa,
             field=area,
             planes=self.planes,

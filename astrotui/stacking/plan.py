@@ -135,6 +135,7 @@ class PlanFrame:
     fwhm_b_px: float | None = None
     transparency: float | None = None
     score: float | None = None
+    full_scale_adu: float | None = None  # of its camera; None for the plan's
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,12 @@ class StackPlan:
     def digest(self) -> str:
         """Digest of the whole plan: the name of its file."""
         return _digest(self.to_dict())
+
+    @property
+    def raw_size(self) -> tuple[int, int]:
+        """Width and height that every frame fits into; cameras of one stack may differ."""
+        sizes = [(self.width, self.height), *((frame.width, frame.height) for frame in self.frames)]
+        return max(width for width, _ in sizes), max(height for _, height in sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-ready values, star lists as base64 of little-endian float32."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from astrotui.imaging.calibrate import Defects
 from astrotui.imaging.warp import Interpolation
 from astrotui.stacking.bands import BandStack, Memory
-from astrotui.stacking.calibration import LoadedCalibration, load_calibrations
+from astrotui.stacking.calibration import LoadedCalibration, group_shape, load_calibrations
 from astrotui.stacking.framing import Field
 from astrotui.stacking.plan import Calibration, InputFile
 from astrotui.stacking.rules import CombineRule
@@ -150,6 +150,11 @@ def _stack_of(data: bytes, key: str) -> BandStack:
             sources.close()
         _held.clear()
         recipe: BandRecipe = pickle.loads(data)
+        default = (recipe.width, recipe.height, recipe.cfa)
+        groups = [
+            [task for task, group in zip(recipe.tasks, recipe.groups, strict=True) if group == number]
+            for number in range(len(recipe.calibrations))
+        ]
         loaded = load_calibrations(
             recipe.calibrations,
             Path(recipe.masters),
@@ -158,6 +163,7 @@ def _stack_of(data: bytes, key: str) -> BandStack:
             planes=recipe.raw_planes,
             cfa=recipe.cfa,
             cosmetic=False,
+            shapes=[group_shape(group, default) for group in groups],
             workers=1,
         )
         for one, defects in zip(loaded, recipe.defects, strict=True):
