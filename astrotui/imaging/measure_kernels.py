@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from astrotui.imaging.types import Float32Array
 
 Index = NDArray[np.int32]
-CHUNK = 64  # pixels looked at together, so that the compiler can use vectors
 
 
 @njit(nogil=True, cache=True)
@@ -35,27 +34,26 @@ def hot_scan(
     margin = image.dtype.type(excess)  # in the image's own type, so that 16 pixels fit into a vector, not 4
     found = 0
     ring = np.empty(8, np.float32)
-    flags = np.zeros(CHUNK, np.uint8)
+    inside = max(width - 4, 0)
+    flags = np.zeros((inside + 7) // 8 * 8, np.uint8)
     words = flags.view(np.uint64)
     for y in range(2, height - 2):
         row, above, below = image[y], image[y - 2], image[y + 2]
-        for start in range(2, width - 2, CHUNK):
-            stop = min(start + CHUNK, width - 2)
-            center, left, right = row[start:stop], row[start - 2 : stop - 2], row[start + 2 : stop + 2]
-            upper, lower = above[start:stop], below[start:stop]
-            for i in range(stop - start):  # written so that the compiler makes vectors of it
-                p, q = left[i], right[i]
-                across = p if p < q else q
-                p, q = upper[i], lower[i]
-                along = p if p < q else q
-                most = across if across > along else along
-                flags[i] = (center[i] > most) & (image.dtype.type(center[i] - most) > margin)
-            candidates = np.uint64(0)
-            for i in range(len(words)):
-                candidates |= words[i]
-            if candidates == 0:
+        center, left, right = row[2 : 2 + inside], row[:inside], row[4 : 4 + inside]
+        upper, lower = above[2 : 2 + inside], below[2 : 2 + inside]
+        for i in range(inside):  # written so that the compiler makes vectors of it
+            p, q = left[i], right[i]
+            across = p if p < q else q
+            p, q = upper[i], lower[i]
+            along = p if p < q else q
+            most = across if across > along else along
+            flags[i] = (center[i] > most) & (image.dtype.type(center[i] - most) > margin)
+        for word in range(len(words)):
+            if words[word] == 0:
                 continue
-            for x in range(start, stop):
+            for x in range(8 * word + 2, 8 * word + 10):
+                if flags[x - 2] == 0:
+                    continue
                 value = np.float32(row[x])
                 if not value > np.float32(row[x - 2]) + limit and not value > np.float32(row[x + 2]) + limit:
                     continue
@@ -120,31 +118,54 @@ def hot_fill(
     """
     height, width = image.shape
     with_dark = dark.shape[0] > 0
-    flat = np.empty(len(rows), np.int64)
+    first = np.zeros(height + 1, np.int64)  # where each row's begin in the list
     for i in range(len(rows)):
-        flat[i] = np.int64(rows[i]) * width + columns[i]
+        first[rows[i] + 1] += 1
+    for y in range(height):
+        first[y + 1] += first[y]
     near = np.empty(8, np.float32)
     for i in range(len(rows)):
         count = 0
         for dy in (-step, 0, step):
+            y = rows[i] + dy
+            if y < 0 or y >= height:
+                continue
             for dx in (-step, 0, step):
-                y, x = rows[i] + dy, columns[i] + dx
-                if (dy == 0 and dx == 0) or y < 0 or x < 0 or y >= height or x >= width:
+                x = columns[i] + dx
+                if (dy == 0 and dx == 0) or x < 0 or x >= width:
                     continue
-                place = np.int64(y) * width + x
-                at = np.searchsorted(flat, place)
-                if (at < len(flat) and flat[at] == place) or math.isnan(image[y, x]):
+                if _is_listed(columns, first[y], first[y + 1], x) or math.isnan(image[y, x]):
                     continue
-                near[count] = image[y, x]
+                value = np.float32(image[y, x])
                 if with_dark:
-                    near[count] -= dark[y, x]
+                    value -= dark[y, x]
+                at = count  # kept in order
+                while at > 0 and near[at - 1] > value:
+                    near[at] = near[at - 1]
+                    at -= 1
+                near[at] = value
                 count += 1
         if count == 0:
             out[i] = image[rows[i], columns[i]]
             continue
-        out[i] = np.median(near[:count])
+        half = count // 2
+        out[i] = near[half] if count % 2 else (near[half - 1] + near[half]) / 2
         if with_dark:
             out[i] += dark[rows[i], columns[i]]
+
+
+@njit(nogil=True, cache=True)
+def _is_listed(columns: Index, low: int, high: int, x: int) -> bool:
+    """Whether `x` is one of the increasing columns from `low` up to `high`."""
+    while low < high:
+        middle = (low + high) // 2
+        if columns[middle] < x:
+            low = middle + 1
+        elif columns[middle] > x:
+            high = middle
+        else:
+            return True
+    return False
 
 
 @njit(nogil=True, cache=True)
@@ -188,7 +209,7 @@ def aperture_flux(
     """
     height, width = image.shape
     size = 2 * math.ceil(outer) + 3
-    ring = np.empty(size * size, np.float64)
+    ring, some = np.empty(size * size, np.float64), np.empty(size * size, np.float64)
     each = 1.0 if parity < 0 else 2.0
     for i in range(len(xs)):
         flux[i] = core_flux[i] = np.nan
@@ -212,13 +233,19 @@ def aperture_flux(
         # Neighbouring stars only add light: what lies over 3 sigma from the median goes, twice. Then the mean, not
         # the median: levels are whole numbers, in steps of up to 16.
         for _ in range(2):
-            middle = np.median(ring[:count])
-            spread = max(4.4478 * np.median(np.abs(ring[:count] - middle)), 1.0)
+            for k in range(count):
+                some[k] = ring[k]
+            middle = _median(some, count)
+            for k in range(count):
+                some[k] = abs(ring[k] - middle)
+            spread = max(4.4478 * _median(some, count), 1.0)
             kept = 0
             for k in range(count):
                 if abs(ring[k] - middle) <= spread:
                     ring[kept] = ring[k]
                     kept += 1
+            if kept == count:
+                break
             count = kept
         sky = ring[:count].mean()
         total, center = 0.0, 0.0
@@ -319,6 +346,38 @@ def _level(image: NDArray[Any], dark: Float32Array, y: int, x: int) -> float:
     if dark.shape[0] > 0:
         value -= dark[y, x]
     return value
+
+
+@njit(nogil=True, cache=True)
+def _median(values: NDArray[np.float64], count: int) -> float:
+    """The median of the first `count` finite values, at least 1, whose order is changed (Hoare's selection)."""
+    half = count // 2
+    low, high = 0, count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if half <= j:
+            high = j
+        elif half >= i:
+            low = i
+        else:
+            break
+    upper = values[half]
+    if count % 2:
+        return upper
+    lower = values[0]
+    for k in range(1, half):
+        lower = max(lower, values[k])
+    return (lower + upper) / 2
 
 
 @njit(nogil=True, cache=True)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from astrotui.imaging.types import Float32Array
 
+CHUNK = 64  # pixels looked at together, so that the compiler can use vectors
+
 
 @njit(nogil=True, cache=True)
 def noise_squares(
@@ -85,6 +87,30 @@ def mean_of_two(
             one, two = dark[2 * y + ay], dark[2 * y + by]
             for x in range(width):
                 target[x] -= half * (one[2 * x + ax] + two[2 * x + bx])
+    return reached
+
+
+@njit(nogil=True, cache=True)
+def mean_of_halves(
+    words: NDArray[np.uint32], ay: int, ax: int, by: int, bx: int, full: float, out: Float32Array
+) -> int:
+    """`mean_of_two` of a uint16 image without a dark whose rows are given as `words` of two pixels each.
+
+    `ax`, `bx` are by how many bits a word is shifted right for the pixel: 0 or 16.
+    """
+    height, width = out.shape
+    half, limit = np.float32(0.5), np.float32(2 * full)
+    low = np.uint32(0xFFFF)
+    right, other = np.uint32(ax), np.uint32(bx)
+    reached = 0
+    for y in range(height):
+        first, second, target = words[2 * y + ay], words[2 * y + by], out[y]
+        count: Any = np.int32(0)
+        for x in range(width):
+            total = np.float32(np.int32(((first[x] >> right) & low) + ((second[x] >> other) & low)))
+            count += np.int32(total >= limit)
+            target[x] = half * total
+        reached += count
     return reached
 
 
@@ -277,21 +303,50 @@ def find_peaks(image: Float32Array, threshold: float, values: Float32Array) -> i
     found = 0
     for y in range(1, height - 1):
         row = image[y]
-        for x in range(1, width - 1):
-            value = row[x]
-            if not value > limit or row[x - 1] > value or row[x + 1] >= value:
+        for start in range(1, width - 1, CHUNK):
+            part = row[start : min(start + CHUNK, width - 1)]
+            above_it = np.uint8(0)
+            for i in range(len(part)):  # written so that the compiler makes vectors of it
+                above_it |= np.uint8(part[i] > limit)
+            if above_it == 0:
                 continue
-            above = 0
-            highest = True
-            for j in (y - 1, y, y + 1):
-                for i in (x - 1, x, x + 1):
-                    other = image[j, i]
-                    above += other > limit
-                    # Of two equal neighbors the later one is the peak.
-                    if other > value or (other == value and (j > y or (j == y and i > x))):
-                        highest = False
-            if highest and above >= 3:
-                if found < len(values):
-                    values[found] = value
-                found += 1
+            for x in range(start, start + len(part)):
+                value = row[x]
+                if not value > limit or row[x - 1] > value or row[x + 1] >= value:
+                    continue
+                above = 0
+                highest = True
+                for j in (y - 1, y, y + 1):
+                    for i in (x - 1, x, x + 1):
+                        other = image[j, i]
+                        above += other > limit
+                        # Of two equal neighbors the later one is the peak.
+                        if other > value or (other == value and (j > y or (j == y and i > x))):
+                            highest = False
+                if highest and above >= 3:
+                    if found < len(values):
+                        values[found] = value
+                    found += 1
     return found
+
+
+@njit(nogil=True, cache=True)
+def extremes(image: NDArray[Any]) -> tuple[Any, Any, int]:
+    """The least and the greatest value of an integer image (H, W), and how many pixels have the greatest."""
+    low = high = image[0, 0]
+    count = 0
+    for y in range(image.shape[0]):
+        row = image[y]
+        least = most = row[0]
+        for x in range(len(row)):
+            value = row[x]
+            least = value if value < least else least
+            most = value if value > most else most
+        low = min(low, least)
+        if most < high:
+            continue
+        if most > high:
+            high, count = most, 0
+        for x in range(len(row)):
+            count += row[x] == high
+    return low, high, count

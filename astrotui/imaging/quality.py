@@ -106,13 +106,13 @@ def measure_frame(
         raise ValueError(f"the dark's shape {dark.shape} is not the frame's {image.shape}")
     if min(image.shape) < SMALLEST:
         return _hopeless(f"only {image.shape[1]}x{image.shape[0]} pixels")
-    low, high = _extremes(image)
+    low, high, at_high = _extremes(image)
     if not np.isfinite(low) or not np.isfinite(high):
         return _hopeless("no valid pixels")
     if low == high:
         return _hopeless("black frame" if low <= 0 else "every pixel has the same value", background=low)
     origin = plane_offsets(mosaic)["G"][0] if mosaic else (0, 0)
-    saturation = NEAR_FULL * _full_scale(image, full_scale_adu, high)
+    saturation = NEAR_FULL * _full_scale(image, full_scale_adu, high, at_high)
     level = float(np.nanmedian(image[origin[0] :: 16, origin[1] :: 16]))
     if not np.isfinite(level):
         return _hopeless("hardly any valid pixels")
@@ -291,17 +291,24 @@ def _problem(shape: Shape | None, listed: int, hfr: float | None, contrast: floa
     return None
 
 
-def _extremes(image: NDArray[Any]) -> tuple[float, float]:
+def _extremes(image: NDArray[Any]) -> tuple[float, float, int]:
+    """The least and the greatest finite value, and how many pixels have the latter."""
     if image.dtype == np.uint16:
-        return float(image.min()), float(image.max())
+        from astrotui.imaging.plane_kernels import extremes
+
+        low, high, count = extremes(image)
+        return float(low), float(high), int(count)
     finite = image[np.isfinite(image)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+    if not finite.size:
+        return np.nan, np.nan, 0
+    high = finite.max()
+    return float(finite.min()), float(high), int(np.count_nonzero(finite == high))
 
 
-def _full_scale(image: NDArray[Any], stated: float | None, high: float) -> float:
+def _full_scale(image: NDArray[Any], stated: float | None, high: float, at_high: int) -> float:
     """The level of saturation: as stated, unless many pixels share a lower highest value exactly."""
     level = stated if stated else (65535.0 if image.dtype == np.uint16 else np.inf)
-    if high < level and np.count_nonzero(image == image.dtype.type(high)) >= 12:
+    if high < level and at_high >= 12:
         middle = float(np.median(image[::8, ::8]))
         if high > 4 * max(middle, 1.0):
             return high
