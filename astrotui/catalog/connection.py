@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
-
 from astrotui.catalog import functions
 from astrotui.errors import CatalogError
 
@@ -45,14 +43,9 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors that a person can do something about into one `CatalogError` of one line."""
     try:
         yield
-    except DBAPIError as error:
-        problem = explain(path, error.orig)
-        if problem is None:
-            raise
-        raise problem from error
-    except sqlite3.Error as error:
-        problem = explain(path, error)
-        if problem is None:
+    except Exception as error:
+        problem = explain(path, getattr(error, "orig", error))  # SQLAlchemy wraps what SQLite raised
+        if problem is None or problem is error:
             raise
         raise problem from error
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog import migrate
 from astrotui.catalog.connection import connect, explain, translated
+from astrotui.catalog.plain import KEEP_TOTALS
 from astrotui.catalog.prepare import prepare
 from astrotui.catalog.turns import turn
 from astrotui.errors import CatalogError
@@ -93,6 +94,8 @@ class Catalog:
             self._local.writing = True
             try:
                 yield session
+                session.flush()
+                session.connection().exec_driver_sql(KEEP_TOTALS)
                 session.commit()
             finally:
                 self._local.writing = False

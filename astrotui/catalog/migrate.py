@@ -28,14 +28,12 @@ from sqlalchemy.pool import NullPool
 
 from astrotui.catalog.connection import connect, translated
 from astrotui.catalog.models import Frame
+from astrotui.catalog.revisions import REVISIONS
 from astrotui.errors import CatalogError
 from astrotui.text import clean
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-# Every revision this program can read, oldest first; a test compares it with migrations/versions.
-REVISIONS: tuple[str, ...] = ("0001", "0002")
 
 VERSION_TABLE = Table(
     "alembic_version",

@@ -106,6 +106,9 @@ class CalibrationSet(Base):
     median_adu: Mapped[float | None]  # of one of a flat's frames
 
 
+ODD_PATH = "length(path) <> length(CAST(path AS BLOB))"
+
+
 class Frame(Base):
     """One file. Rows are never deleted: a vanished file is `missing` and may come back."""
 
@@ -113,10 +116,19 @@ class Frame(Base):
     __table_args__ = (
         UniqueConstraint("root_id", "path"),
         CheckConstraint("decision IN ('undecided', 'accepted', 'rejected')", name="decision"),
-        # Covers the totals of sessions: they are counted without touching the rows.
+        # Covers the totals of sessions and the search for names: rows are not touched.
         Index(
-            "ix_frames_session", "session_id", "missing", "quarantine", "decision", "measured", "exposure_s"
+            "ix_frames_session",
+            "session_id",
+            "missing",
+            "quarantine",
+            "decision",
+            "measured",
+            "exposure_s",
+            "path",
         ),
+        # Paths that are not plain ASCII, which nearly all are: only these have to be compared by Python.
+        Index("ix_frames_odd_path", "path", sqlite_where=text(ODD_PATH)),
         Index(None, "set_id"),
         Index(None, "content_id"),
     )
@@ -172,6 +184,41 @@ class Frame(Base):
     note: Mapped[str] = mapped_column(default="")
     rating: Mapped[int | None]
     tags: Mapped[list[str]] = mapped_column(default=list)
+
+
+class SessionTotal(Base):
+    """Counts of a session's lights as they are: whatever changes them takes the row away, the end of every write counts anew.
+
+    What they count is told by `summaries.session_totals`, which counts for itself where there is no row.
+    """
+
+    __tablename__ = "session_totals"
+
+    session_id: Mapped[int] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    lights: Mapped[int]
+    undecided: Mapped[int]
+    accepted: Mapped[int]
+    rejected: Mapped[int]
+    missing: Mapped[int]
+    quarantined: Mapped[int]
+    unmeasured: Mapped[int]
+    integration_s: Mapped[float]
+
+
+_FORGET = "DELETE FROM session_totals WHERE session_id"
+TOTALS_TRIGGERS = (
+    f"""CREATE TRIGGER frames_counted_inserted AFTER INSERT ON frames WHEN NEW.session_id IS NOT NULL BEGIN
+{_FORGET} = NEW.session_id; END""",
+    f"""CREATE TRIGGER frames_counted_deleted AFTER DELETE ON frames WHEN OLD.session_id IS NOT NULL BEGIN
+{_FORGET} = OLD.session_id; END""",
+    f"""CREATE TRIGGER frames_counted_updated
+AFTER UPDATE OF session_id, missing, quarantine, decision, measured, exposure_s ON frames BEGIN
+{_FORGET} IN (OLD.session_id, NEW.session_id); END""",
+)
+for _trigger in TOTALS_TRIGGERS:
+    event.listen(Frame.__table__, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
 
 
 class Measurement(Base):

@@ -18,8 +18,10 @@ from sqlalchemy import select, text
 from astrotui.catalog import migrate
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Job
+from astrotui.catalog.summaries import session_totals
 from astrotui.errors import CatalogError
 
+HELD = migrate.REVISIONS
 SECOND = '''"""A later version."""
 
 import os
@@ -28,8 +30,8 @@ import signal
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -57,9 +59,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     def install(ending: str = "") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(migrate.scripts(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "versions" / "0003_later.py").write_text(SECOND + ending)
+        (folder / "versions" / "0004_later.py").write_text(SECOND + ending)
         monkeypatch.setattr(migrate, "scripts", lambda: folder)
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002", "0003"))
+        monkeypatch.setattr(migrate, "REVISIONS", (*HELD, "0004"))
 
     return install
 
@@ -146,7 +148,7 @@ class TestScripts:
         newer("")
         path = migrate.write_revision("airmass is gone again")
         written = path.read_text()
-        assert path.name.startswith("0004")
+        assert path.name.startswith("0005")
         assert "drop_column('airmass')" in written
         assert "def downgrade" not in written
 
@@ -161,9 +163,9 @@ class TestUpgrade:
             assert db.scalar(text("SELECT count(*) FROM frames WHERE airmass = 1.5")) == 8
             assert db.scalar(text("SELECT count(*) FROM frames WHERE measured")) == 2
         assert again.integrity() == []
-        copy = catalog.path.with_name("catalog.sqlite.0002.bak")
-        assert revision(catalog.path) == "0003"
-        assert revision(copy) == "0002"
+        copy = catalog.path.with_name("catalog.sqlite.0003.bak")
+        assert revision(catalog.path) == "0004"
+        assert revision(copy) == "0003"
         assert dump(copy) == dump(before)
         assert not list(catalog.path.parent.glob(".*.part*"))
 
@@ -180,10 +182,10 @@ class TestUpgrade:
     ) -> None:
         before = dump(catalog.path)
         newer('    op.execute("INSERT INTO nowhere VALUES (1)")\n')
-        with pytest.raises(CatalogError, match=r"from version 0002 to 0003 and stays as it was.*nowhere"):
+        with pytest.raises(CatalogError, match=r"from version 0003 to 0004 and stays as it was.*nowhere"):
             Catalog.open(catalog.path)
         assert dump(catalog.path) == before
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(migrate, "REVISIONS", HELD)
         assert Catalog.open(catalog.path).integrity() == []
 
     def test_a_step_that_breaks_references_leaves_it_as_it_was(
@@ -208,7 +210,7 @@ class TestUpgrade:
         assert dump(catalog.path) == before
         monkeypatch.delenv("DIE_HERE")
         assert Catalog.open(catalog.path).integrity() == []
-        assert revision(catalog.path) == "0003"
+        assert revision(catalog.path) == "0004"
 
     def test_two_processes_at_once(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
@@ -229,16 +231,16 @@ class TestUpgrade:
 
     def test_it_is_left_alone_when_asked(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
-        with pytest.raises(CatalogError, match="version 0002 is older than this program's 0003"):
+        with pytest.raises(CatalogError, match="version 0003 is older than this program's 0004"):
             Catalog.open(catalog.path, migrate=False)
-        assert revision(catalog.path) == "0002"
+        assert revision(catalog.path) == "0003"
 
     def test_without_a_copy_there_is_no_upgrade(self, catalog: Catalog, newer: Callable[[str], None]) -> None:
         newer("")
-        catalog.path.with_name("catalog.sqlite.0002.bak").mkdir()
-        with pytest.raises(CatalogError, match=r"0002\.bak: no copy of the catalogue could be written"):
+        catalog.path.with_name("catalog.sqlite.0003.bak").mkdir()
+        with pytest.raises(CatalogError, match=r"0003\.bak: no copy of the catalogue could be written"):
             Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0002"
+        assert revision(catalog.path) == "0003"
 
 
 def at_first_version(catalog: Catalog, path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -272,10 +274,14 @@ class TestRealSteps:
             assert upgraded.integrity() == []
             with upgraded.read() as db:
                 assert db.scalar(text("SELECT count(*) FROM measurements WHERE sample IS NOT NULL")) == 0
+                assert db.scalar(text("SELECT count(*) FROM session_totals")) == 0
+                counted = {row.session_id: row.lights for row in db.execute(select(session_totals()))}
+                assert counted == {1: 7, 2: 1}
             with upgraded.write() as db:
                 db.add(measurement(2, sample="0" * 40))
             with upgraded.read() as db:
                 assert db.scalar(text("SELECT count(*) FROM frames WHERE measured")) == 3
+                assert db.scalar(text("SELECT sum(lights) FROM session_totals")) == 8
             with upgraded.write() as db:
                 db.execute(text("DELETE FROM measurements WHERE frame_id = 2"))
         assert revision(path) == migrate.head()
@@ -295,7 +301,7 @@ class TestRunningJobs:
         newer("")
         with pytest.raises(CatalogError, match=r"job 1, stack \(M 51\), is running under an older astrotui"):
             Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0002"
+        assert revision(catalog.path) == "0003"
 
     @pytest.mark.parametrize(
         ("status", "lease"),
@@ -307,7 +313,7 @@ class TestRunningJobs:
         add_job(catalog, status, lease)
         newer("")
         Catalog.open(catalog.path)
-        assert revision(catalog.path) == "0003"
+        assert revision(catalog.path) == "0004"
 
 
 def add_job(catalog: Catalog, status: str, lease: timedelta | None) -> None:

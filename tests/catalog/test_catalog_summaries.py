@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects import sqlite
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Frame, Measurement
+from astrotui.catalog.models import Frame, Measurement, SessionTotal
 from astrotui.catalog.status import STATUSES, frame_status, status_expression
 from astrotui.catalog.summaries import COUNTS, frame_rows, session_rows, session_totals
 
@@ -132,3 +132,72 @@ def test_frames_of_a_session_come_by_index_and_without_their_star_lists(catalog:
     with catalog.read() as db:
         plan = " / ".join(row[3] for row in db.execute(text(f"EXPLAIN QUERY PLAN {text_of}")))
     assert "SCAN" not in plan
+
+
+def kept(catalog: Catalog) -> dict[int, dict[str, float]]:
+    with catalog.read() as db:
+        rows = db.execute(select(SessionTotal.__table__)).mappings().all()
+    return {row["session_id"]: {k: v for k, v in row.items() if k != "session_id"} for row in rows}
+
+
+def counted(catalog: Catalog) -> dict[int, dict[str, float]]:
+    """The totals without what was kept of them."""
+    with catalog.write() as db:
+        db.execute(text("DELETE FROM session_totals"))
+        rows = db.execute(select(session_totals())).mappings().all()
+        db.rollback()
+        db.connection()
+    return {row["session_id"]: {key: row[key] for key in (*COUNTS, "integration_s")} for row in rows}
+
+
+CHANGES = (
+    "UPDATE frames SET decision = 'rejected' WHERE id % 7 = {n}",
+    "UPDATE frames SET missing = 1 - missing WHERE id % 5 = {n}",
+    "UPDATE frames SET quarantine = 'cut short' WHERE id % 11 = {n}",
+    "UPDATE frames SET exposure_s = {n} WHERE id % 9 = {n}",
+    "UPDATE frames SET session_id = (SELECT max(id) FROM sessions WHERE id < 2 + {n} % 3) WHERE id % 6 = {n}",
+    "UPDATE frames SET session_id = NULL WHERE id % 13 = {n}",
+    "DELETE FROM frames WHERE id % 17 = {n}",
+    "INSERT OR IGNORE INTO measurements (frame_id, version, measured, stars) SELECT id, 1, 0, 3 FROM frames WHERE id > {n}",
+    "DELETE FROM measurements WHERE frame_id % 4 = {n}",
+    "DELETE FROM sessions WHERE id = 3 AND {n} = 2",
+    "UPDATE frames SET note = 'fine' WHERE id % 2 = {n}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_kept_totals_follow_every_change(catalog: Catalog, seed: int) -> None:
+    chance = random.Random(seed)
+    with catalog.write() as db:
+        db.add(root(id=1))
+        db.flush()
+        db.add_all(session(number, id=number) for number in (1, 2, 3))
+        db.flush()
+        db.add_all(frame(number, chance.choice([1, 2, 3, None]), exposure_s=10.0) for number in range(60))
+    for _ in range(12):
+        with catalog.write(durable=False) as db:
+            for change in chance.sample(CHANGES, 2):
+                db.execute(text(change.format(n=chance.randrange(4))))
+        truth = counted(catalog)
+        assert totals(catalog) == truth
+        assert {number: row for number, row in kept(catalog).items() if row["lights"]} == truth
+
+
+def test_totals_are_right_within_the_transaction_that_changes_them(catalog: Catalog) -> None:
+    with catalog.write() as db:
+        add_library(db)
+    with catalog.write() as db:
+        db.execute(text("UPDATE frames SET decision = 'rejected' WHERE session_id = 1"))
+        rows = {row.session_id: row for row in db.execute(select(session_totals()))}
+    assert (rows[1].rejected, rows[1].accepted, rows[2].rejected) == (4, 0, 1)
+
+
+def test_what_is_undone_leaves_the_totals(catalog: Catalog) -> None:
+    with catalog.write() as db:
+        add_library(db)
+    before = kept(catalog)
+    with pytest.raises(ZeroDivisionError), catalog.write() as db:
+        db.execute(text("UPDATE frames SET decision = 'rejected'"))
+        raise ZeroDivisionError
+    assert kept(catalog) == before
+    assert len(before) == 3  # the session without lights is counted, too
