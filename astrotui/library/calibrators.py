@@ -1,165 +1,50 @@
-"""Which darks, bias frames and flats fit a session: every candidate ranked, with its reasons; and what is missing."""
+"""Calibration sets and pins out of the catalogue; `matching` ranks them."""
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import CalibrationSet, Frame, Pin, Root, Session
-from astrotui.library.grouping import calibrated_for
+from astrotui.catalog.models import Session
+from astrotui.catalog.plain import PinRow, pin_rows, set_rows
+from astrotui.catalog.raw import raw_connection
 from astrotui.library.judging import (
-    GRADES,
     Candidate,
     Grade,
     Kind,
     SetRecord,
     Shot,
-    dark_gates,
-    dark_grade,
-    fixed_distance,
     judge_bias,
     judge_dark,
     judge_flat,
-    seconds_of,
-    session_distance,
 )
-from astrotui.text import clean
+from astrotui.library.matching import (
+    Best,
+    DarkFinder,
+    Gap,
+    Match,
+    dark_gaps,
+    match_flat_darks,
+    match_session,
+    pins_of,
+    set_record,
+)
 
 __all__ = [
     "Best", "Candidate", "DarkFinder", "Gap", "Grade", "Kind", "Match", "SetRecord", "Shot", "dark_gaps", "judge_bias",
     "judge_dark", "judge_flat", "load_pins", "load_sets", "match_flat_darks", "match_session", "session_match",
 ]  # fmt: skip
 
-_SHOT = tuple(field.name for field in fields(Shot))
-DRIFT_C = 2.0  # a sensor that moves by more within a night wants several darks
-GAP_BAND_C = 5.0  # sessions so near in temperature can share a dark that is still to be shot
-
 
 def load_sets(db: DbSession, kind: Kind | None = None) -> list[SetRecord]:
     """All calibration sets that have a file on disk, with the number of their frames."""
-    # Counted apart, by the index of sets: joined, SQLite would go through all frames, most of which are lights.
-    present = (
-        select(Frame.set_id, func.count().label("frames"), func.min(Frame.path).label("first"))
-        .where(Frame.set_id.is_not(None), Frame.missing.is_(False), Frame.quarantine.is_(None))
-        .group_by(Frame.set_id)
-        .subquery()
-    )
-    query = (
-        select(CalibrationSet, Root.path, present.c.frames, present.c.first)
-        .join(Root, CalibrationSet.root_id == Root.id)
-        .join(present, present.c.set_id == CalibrationSet.id)
-        .order_by(CalibrationSet.kind, CalibrationSet.exposure_s, CalibrationSet.gain, CalibrationSet.id)
-    )
-    if kind is not None:
-        query = query.where(CalibrationSet.kind == kind)
-    return [_record(row, root, frames, first) for row, root, frames, first in db.execute(query)]
+    return [set_record(row) for row in set_rows(raw_connection(db)) if kind in (None, row.kind)]
 
 
-def _record(row: CalibrationSet, root: str, frames: int, first: str) -> SetRecord:
-    place = Path(root) / (first if row.is_master else row.folder)
-    return SetRecord(
-        id=row.id, kind=row.kind, path=str(place), date=row.date, frames=row.depth if row.is_master else frames,
-        is_master=row.is_master, calstat=row.calstat, warnings=tuple(row.warnings), device=row.device,
-        median_adu=row.median_adu, full_scale_adu=row.full_scale_adu,
-        **{name: getattr(row, name) for name in _SHOT},
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Match:
-    """All candidates of a session by kind, best first, at most one of each chosen; `dark_off` and the like are pins
-    to nothing."""
-
-    candidates: Mapping[str, Sequence[Candidate]]
-    pinned_none: frozenset[str] = frozenset()
-    done: frozenset[str] = frozenset()  # kinds that these lights are calibrated with already
-
-    def chosen(self, kind: str) -> Candidate | None:
-        """The candidate in force."""
-        return next((c for c in self.candidates.get(kind, ()) if c.chosen), None)
-
-
-def match_session(
-    session: Session, sets: Iterable[SetRecord], pins: Mapping[str, Pin] | None = None
-) -> Match:
-    """Rank every dark, bias and flat for `session`; a person's pin wins over the ranking."""
-    by_kind: dict[str, list[SetRecord]] = defaultdict(list)
-    for held in sets:
-        by_kind[held.kind].append(held)
-    pins = pins or {}
-    date, shot = session.first_date, Shot.of(session)
-    biases = [judge_bias(shot, held, date) for held in by_kind["bias"]]
-    found = {
-        "bias": biases,
-        "dark": [judge_dark(shot, held, bias=_has_bias(biases, pins), date=date) for held in by_kind["dark"]],
-        "flat": [judge_flat(shot, held, date) for held in by_kind["flat"]],
-    }
-    done = calibrated_for(session.warnings)
-    ranked = {kind: _choose(candidates, pins.get(kind), kind in done) for kind, candidates in found.items()}
-    ranked["dark"] = _with_drift(session, ranked["dark"])
-    return Match(
-        ranked,
-        frozenset(kind for kind, pin in pins.items() if pin.set_id is None and pin.path is None),
-        frozenset(done),
-    )
-
-
-def _has_bias(biases: Sequence[Candidate], pins: Mapping[str, Pin]) -> bool:
-    """Whether a bias is there to scale a dark with; a pinned one counts whatever its grade."""
-    pin = pins.get("bias")
-    if pin is None:
-        return any(c.grade != "refused" for c in biases)
-    return pin.path is not None or any(c.set.id == pin.set_id for c in biases)
-
-
-def _with_drift(session: Session, ranked: list[Candidate]) -> list[Candidate]:
-    """Tell at the chosen dark when the lights' sensor drifted, as uncooled ones do."""
-    low, high = session.temperature_min_c, session.temperature_max_c
-    chosen = next((c for c in ranked if c.chosen), None)
-    if chosen is None or low is None or high is None or high - low <= DRIFT_C:
-        return ranked
-    drift = f"the lights drift from {low:.0f} to {high:.0f} °C"
-    others = [c for c in ranked if c.grade == chosen.grade and c.set.temperature_c is not None]
-    theirs = chosen.set.temperature_c
-    if len(others) > 1 and not chosen.pinned:
-        drift += f": each frame takes the nearest of {len(others)} darks"
-    elif theirs is not None and (apart := max(abs(low - theirs), abs(high - theirs))) > 5:
-        drift = f"WARNING: {drift}, up to {apart:.0f} °C from this dark"
-    return [replace(c, reasons=(*c.reasons, drift)) if c is chosen else c for c in ranked]
-
-
-def _choose(candidates: Sequence[Candidate], pin: Pin | None, done: bool) -> list[Candidate]:
-    ranked = sorted(candidates, key=lambda c: (GRADES.index(c.grade), c.distance, c.set.id))
-    if done:
-        return ranked  # never calibrated twice, whatever is pinned
-    if pin is not None:
-        return [
-            replace(c, chosen=True, pinned=True, reasons=("pinned by you", *c.reasons))
-            if c.set.id == pin.set_id
-            else c
-            for c in ranked
-        ]
-    if ranked and ranked[0].grade != "refused":
-        ranked[0] = replace(ranked[0], chosen=True)
-    return ranked
-
-
-def load_pins(db: DbSession, session_ids: Sequence[int] | None = None) -> dict[int, dict[str, Pin]]:
+def load_pins(db: DbSession, session_ids: Sequence[int] | None = None) -> dict[int, dict[str, PinRow]]:
     """Pins by session and kind."""
-    query = select(Pin)
-    if session_ids is not None:
-        query = query.where(Pin.session_id.in_(session_ids))
-    pins: dict[int, dict[str, Pin]] = defaultdict(dict)
-    for pin in db.scalars(query):
-        pins[pin.session_id][pin.kind] = pin
-    return pins
+    rows = pin_rows(raw_connection(db))
+    return pins_of(row for row in rows if session_ids is None or row.session_id in session_ids)
 
 
 def session_match(catalog: Catalog, session_id: int) -> Match:
@@ -167,163 +52,3 @@ def session_match(catalog: Catalog, session_id: int) -> Match:
     with catalog.read() as db:
         session = db.get_one(Session, session_id)
         return match_session(session, load_sets(db), load_pins(db, [session_id]).get(session_id))
-
-
-def match_flat_darks(flat: SetRecord, sets: Iterable[SetRecord]) -> Candidate | None:
-    """What to take off a flat: a dark-flat or dark of its own exposure, else a bias; None when nothing fits."""
-    sets = list(sets)
-    shot = Shot.of(flat)
-    darks = [judge_dark(shot, s, bias=False, date=flat.date) for s in sets if s.kind in ("dark-flat", "dark")]
-    own = sorted(
-        (c for c in darks if c.grade == "exact"), key=lambda c: (c.set.kind != "dark-flat", c.distance)
-    )
-    if own:
-        return own[0]
-    biases = [judge_bias(shot, s, flat.date) for s in sets if s.kind == "bias"]
-    return min((c for c in biases if c.grade != "refused"), key=lambda c: c.distance, default=None)
-
-
-_SETTINGS = attrgetter(
-    "width",
-    "height",
-    "camera",
-    "exposure_s",
-    "gain",
-    "offset",
-    "readout_mode",
-    "binning",
-    "cfa_phase",
-    "roi_x",
-    "roi_y",
-)  # what decides the grade of a dark
-
-
-@dataclass(frozen=True)
-class Best:
-    """The dark that would be chosen for a session."""
-
-    set: SetRecord
-    grade: Grade
-
-
-class _Ranked(NamedTuple):
-    """A dark with the part of its distance that depends on settings, and what the rest is made of."""
-
-    fixed: float
-    temperature_c: float | None
-    date_s: float | None
-    set: SetRecord
-
-
-class DarkFinder:
-    """Finds the best dark of many sessions as `match_session` does, without the reasons of all others.
-
-    What depends on the settings alone is worked out once for all sessions that share them.
-    """
-
-    def __init__(self, sets: Iterable[SetRecord]) -> None:
-        self._darks: dict[tuple[int, int], list[SetRecord]] = defaultdict(list)
-        self._biases: list[SetRecord] = []
-        for held in sets:
-            if held.kind == "dark":
-                self._darks[held.width, held.height].append(held)
-            elif held.kind == "bias":
-                self._biases.append(held)
-        self._ranked: dict[tuple[object, ...], tuple[Grade, list[_Ranked]]] = {}
-
-    def best(self, session: Session) -> Best | None:
-        """The dark that fits a session best; None when none does. Pins are not looked at."""
-        settings = _SETTINGS(session)
-        known = self._ranked.get(settings)
-        if known is None:
-            known = self._ranked[settings] = self._rank(Shot.of(session))
-        grade, sets = known
-        moment, temperature = seconds_of(session.first_date), session.temperature_c
-        nearest, best = (math.inf, 0), None
-        for fixed, theirs, date, held in sets:
-            if fixed > nearest[0] + 0.001:
-                break  # the others are further off, whatever the session is
-            distance = round(fixed + session_distance(temperature, theirs, moment, date), 3), held.id
-            if distance < nearest:
-                nearest, best = distance, held
-        return None if best is None else Best(best, grade)
-
-    def _rank(self, shot: Shot) -> tuple[Grade, list[_Ranked]]:
-        """The best grade that there is for these settings, and the sets that have it, nearest settings first."""
-        bias = any(judge_bias(shot, held).grade != "refused" for held in self._biases)
-        by_grade: dict[Grade, list[_Ranked]] = defaultdict(list)
-        for held in self._darks[shot.width, shot.height]:
-            if shot.gain and held.gain and abs(shot.gain / held.gain - 1) > 0.01:
-                continue  # as most of a library
-            refused, unknown = dark_gates(shot, held)
-            if not refused:
-                grade = dark_grade(shot.exposure_s, held.exposure_s, bias=bias)
-                fixed = fixed_distance(shot, held, len(unknown))
-                by_grade[grade].append(_Ranked(fixed, held.temperature_c, seconds_of(held.date), held))
-        best: Grade = min(by_grade, key=GRADES.index, default="refused")
-        return best, sorted(by_grade[best], key=attrgetter("fixed"))
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A dark worth shooting: settings that sessions have and the dark library lacks."""
-
-    camera: str | None
-    exposure_s: float | None
-    gain: float | None
-    binning: str | None
-    temperature_c: float | None
-    sessions: int
-    lights_s: float
-
-    def advice(self) -> str:
-        """One line that says what to shoot."""
-        parts = ["shoot 20" + (f" x {self.exposure_s:g} s" if self.exposure_s is not None else " darks")]
-        if self.gain is not None:
-            parts.append(f"gain {self.gain:g}")
-        if self.binning not in (None, "1x1"):
-            parts.append(f"binning {self.binning}")
-        if self.temperature_c is not None:
-            parts.append(f"at about {self.temperature_c:.0f} °C")
-        return ", ".join(parts) + (f" with the {clean(self.camera, 40)}" if self.camera else "")
-
-
-def _too_far(session: Session, held: SetRecord) -> bool:
-    if session.temperature_c is None or held.temperature_c is None:
-        return False
-    return abs(session.temperature_c - held.temperature_c) > 5
-
-
-def dark_gaps(sessions: Iterable[tuple[Session, float]], sets: Sequence[SetRecord]) -> list[Gap]:
-    """Settings of sessions (with their integration in seconds) without an exact dark within 5 °C, most light first.
-
-    Sessions without usable light or with calibrated lights want none.
-    """
-    groups: dict[tuple[object, ...], list[tuple[Session, float]]] = defaultdict(list)
-    finder = DarkFinder(sets)
-    for session, integration in sessions:
-        if session.exposure_s is None or integration <= 0 or "dark" in calibrated_for(session.warnings):
-            continue
-        best = finder.best(session)
-        if best is not None and best.grade == "exact" and not _too_far(session, best.set):
-            continue
-        warm = None if session.temperature_c is None else round(session.temperature_c / GAP_BAND_C)
-        key = (session.camera, f"{session.exposure_s:.3g}", session.gain, session.binning, warm)
-        groups[key].append((session, integration))
-    gaps = []
-    for members in groups.values():
-        first = members[0][0]
-        temperatures = [s.temperature_c for s, _ in members if s.temperature_c is not None]
-        mean = sum(temperatures) / len(temperatures) if temperatures else None
-        gaps.append(
-            Gap(
-                first.camera,
-                first.exposure_s,
-                first.gain,
-                first.binning,
-                mean,
-                len(members),
-                sum(i for _, i in members),
-            )
-        )
-    return sorted(gaps, key=lambda gap: -gap.lights_s)

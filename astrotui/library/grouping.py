@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import CalibrationSet, Frame, Pin, Session
+from astrotui.library.calstat import calibrated_warning
 from astrotui.library.duplicates import is_duplicate_warning
 
 _M = TypeVar("_M")
@@ -22,8 +23,6 @@ _M = TypeVar("_M")
 TEMPERATURE_GAP_C = 1.5
 TEMPERATURE_WIDTH_C = 4.0
 _KINDS = ("dark", "bias", "flat", "dark-flat")
-_CALIBRATED = "already calibrated: "
-_DONE = {"B": "bias", "D": "dark", "F": "flat"}
 
 # What a session and a set have of their frames: the value that most of them have.
 _SHARED = (
@@ -348,16 +347,7 @@ def shared_warnings(warnings: Sequence[Sequence[str]], limit: int = 20) -> list[
     ]
 
 
-def calibrated_for(warnings: Iterable[str]) -> set[str]:
-    """Kinds of calibration that all lights of a session had already, by the session's warnings."""
-    told = next((w for w in warnings if w.startswith(_CALIBRATED) and not w.endswith(" frames)")), "")
-    return {kind for kind in _DONE.values() if kind in told}
-
-
 def _calibrated(calstat: Sequence[str]) -> list[str]:
     """What was already done to lights: it is not done twice."""
-    texts = [
-        [f"{_CALIBRATED}{', '.join(_DONE[letter] for letter in done if letter in _DONE)}"] if done else []
-        for done in calstat
-    ]
+    texts = [[calibrated_warning(done)] if done else [] for done in calstat]
     return shared_warnings(texts)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from astrotui.catalog.models import Session
 from astrotui.frames.model import GAMMA
 from astrotui.text import plural
+
+if TYPE_CHECKING:
+    from astrotui.catalog.models import Session
+    from astrotui.catalog.plain import SessionRow
 
 Kind = Literal["dark", "bias", "flat", "dark-flat"]
 Grade = Literal["exact", "scaled", "near", "refused"]
@@ -49,7 +52,7 @@ class Shot:
     roi_y: int | None
 
     @classmethod
-    def of(cls, thing: "Session | Shot") -> "Shot":
+    def of(cls, thing: "Session | SessionRow | Shot") -> "Shot":
         """The settings of a session or set."""
         return cls(**{f.name: getattr(thing, f.name) for f in fields(Shot)})
 

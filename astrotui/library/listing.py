@@ -1,10 +1,9 @@
 """Sessions and frames as people and scripts see them: records with the keys of `--json`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - records have a field of that name
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +13,19 @@ from sqlalchemy.orm import aliased
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, Root, Session
+from astrotui.catalog.plain import session_rows
 from astrotui.catalog.query import parse
+from astrotui.catalog.raw import raw_connection
 from astrotui.catalog.saved import saved_texts
 from astrotui.catalog.status import status_expression
-from astrotui.catalog.summaries import COUNTS, session_totals
 from astrotui.errors import AstrotuiError, UsageError
-from astrotui.library.calibrators import Best, DarkFinder, load_pins, load_sets, match_session
-from astrotui.library.grouping import calibrated_for
+from astrotui.library.session_list import SessionRecord, below, darks_of, read_sessions
 from astrotui.text import clean, query_phrase
 
-
-@dataclass(frozen=True)
-class SessionRecord:
-    """One session; `path` is its folder, `root` the library root it is in.
-
-    `integration_s` sums the exposures that are not rejected, missing or quarantined.
-    """
-
-    id: int
-    path: str
-    root: str
-    device: str | None
-    camera: str | None
-    target: str | None
-    date: datetime | None
-    night: Date | None
-    exposure_s: float | None
-    gain: float | None
-    binning: str | None
-    filter: str | None
-    temperature_c: float | None
-    width: int
-    height: int
-    cfa: str | None
-    lights: int
-    accepted: int
-    rejected: int
-    undecided: int
-    unmeasured: int
-    missing: int
-    quarantined: int
-    integration_s: float
-    dark: Mapping[str, Any] | None
-    warnings: tuple[str, ...]
-    note: str
-    rating: int | None
-    tags: tuple[str, ...]
+__all__ = [
+    "FrameRecord", "SessionRecord", "chosen_darks", "list_frames", "list_sessions", "resolve_all", "resolve_sessions",
+    "session_fields", "to_json",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,62 +89,18 @@ def list_sessions(
         The query names a field or value that does not exist.
     """
     with catalog.read() as db:
-        parsed = parse(query, "sessions", saved=saved_texts(db, "sessions"))
-        totals = session_totals()
-        rows = db.execute(
-            select(*Session.__table__.c, Root.path.label("root"), *(totals.c[name] for name in _TOTALS))
-            .join(Root, Session.root_id == Root.id)
-            .join(totals, totals.c.session_id == Session.id)  # one without lights was corrected away
-            .order_by(Session.target, Session.night, Session.id)
-        ).all()
-        found = darks(db) if darks is not None else _darks_of(db, rows)
-    records = [_session_record(row, found.get(row.id)) for row in rows]
-    if not query.strip():
+        parsed = parse(query, "sessions", saved=saved_texts(db, "sessions")) if query.strip() else None
+        records = read_sessions(raw_connection(db), darks(db) if darks is not None else None)
+    if parsed is None:
         return records
     wanted = [r for r in records if parsed.matches(session_fields(r))]
     return parsed.sort(wanted, key=session_fields)
 
 
-_TOTALS = (*COUNTS, "integration_s")
-_KEYS = (
-    *"id device camera target night exposure_s gain binning filter temperature_c width height cfa note rating".split(),
-    "root", *_TOTALS,
-)  # fmt: skip
-_VALUES = attrgetter(*_KEYS)
-
-
-def _session_record(row: Any, dark: Mapping[str, Any] | None) -> SessionRecord:
-    told = dict(zip(_KEYS, _VALUES(row), strict=True))
-    return SessionRecord(
-        path=_below(row.root, row.folder), date=row.first_date, dark=dark, warnings=tuple(row.warnings),
-        tags=tuple(row.tags), **told,
-    )  # fmt: skip
-
-
-def _below(root: str, relative: str) -> str:
-    return f"{root.rstrip('/')}/{relative}" if relative else root
-
-
 def chosen_darks(db: DbSession) -> dict[int, dict[str, Any]]:
     """The dark in force of every session that has one: `{session id: {"id", "grade"}}`."""
-    return _darks_of(db, db.scalars(select(Session)).all())
-
-
-def _darks_of(db: DbSession, sessions: Iterable[Any]) -> dict[int, dict[str, Any]]:
-    sets = [held for held in load_sets(db) if held.kind in ("dark", "bias")]
-    if not sets:
-        return {}
-    finder, pins = DarkFinder(sets), load_pins(db)
-    found: dict[int, dict[str, Any]] = {}
-    for session in sessions:
-        if session.id in pins:
-            pinned = match_session(session, sets, pins[session.id]).chosen("dark")
-            best = Best(pinned.set, pinned.grade) if pinned is not None else None
-        else:
-            best = None if "dark" in calibrated_for(session.warnings) else finder.best(session)
-        if best is not None:
-            found[session.id] = {"id": best.set.id, "grade": best.grade}
-    return found
+    connection = raw_connection(db)
+    return darks_of(connection, session_rows(connection))
 
 
 def session_fields(record: SessionRecord) -> dict[str, Any]:
@@ -226,7 +148,7 @@ def _frame_record(frame_id: int, root: str, path: str, *values: Any) -> FrameRec
     reasons = [r for r in (quarantine, *decided, problem) if r]
     make: Any = FrameRecord  # its fields are those of the columns
     return make(  # type: ignore[no-any-return]
-        frame_id, _below(root, path), session, sequence, date, exposure, gain, temperature, width or 0,
+        frame_id, below(root, path), session, sequence, date, exposure, gain, temperature, width or 0,
         height or 0, status, tuple(dict.fromkeys(reasons)), *numbers, note, rating, tuple(tags),
     )  # fmt: skip
 

@@ -1,0 +1,17 @@
+"""What was done to lights already, as a session tells it: nothing is done twice."""
+
+from collections.abc import Iterable
+
+_CALIBRATED = "already calibrated: "
+_DONE = {"B": "bias", "D": "dark", "F": "flat"}
+
+
+def calibrated_warning(calstat: str) -> str:
+    """The warning of lights with this CALSTAT (letters B, D, F)."""
+    return f"{_CALIBRATED}{', '.join(_DONE[letter] for letter in calstat if letter in _DONE)}"
+
+
+def calibrated_for(warnings: Iterable[str]) -> set[str]:
+    """Kinds of calibration that all lights of a session had already, by the session's warnings."""
+    told = next((w for w in warnings if w.startswith(_CALIBRATED) and not w.endswith(" frames)")), "")
+    return {kind for kind in _DONE.values() if kind in told}
