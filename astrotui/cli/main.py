@@ -38,6 +38,7 @@ COMMANDS = {
     "render": "render_commands:render",
     "compose": "compose_commands:compose",
     "export": "export_commands:export",
+    "report": "report_commands:report",
     "jobs": "job_commands:jobs",
     "worker": "job_commands:worker",
     "exposure": "help_commands:exposure",
