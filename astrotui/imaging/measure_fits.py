@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from astrotui.imaging.measure_kernels import median_in
 from astrotui.imaging.types import Float32Array
 
 Float64 = NDArray[np.float64]
@@ -86,9 +87,11 @@ def _model(p: Float64, dx: float, dy: float, subsample: bool, table: Float64, gr
 
 
 @njit(nogil=True, cache=True)
-def _solve(matrix: Float64, right: Float64, n: int, out: Float64) -> bool:
-    """Cholesky solution of the first n equations; False when the matrix is not positive definite."""
-    low = np.zeros((PARAMETERS, PARAMETERS))
+def _solve(matrix: Float64, right: Float64, n: int, low: Float64, out: Float64) -> bool:
+    """Cholesky solution of the first n equations; False when the matrix is not positive definite.
+
+    `low` is room for the factor.
+    """
     for i in range(n):
         for j in range(i + 1):
             total = matrix[i, j]
@@ -114,6 +117,90 @@ def _solve(matrix: Float64, right: Float64, n: int, out: Float64) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def _equations(
+    p: Float64,
+    n: int,
+    pixels: Float64,
+    count: int,
+    subsample: bool,
+    table: Float64,
+    scratch: Float64,
+    matrix: Float64,
+    right: Float64,
+) -> float:
+    """The normal equations at `p` for the first `n` parameters, and the sum of squared residuals.
+
+    `pixels` (3, count or more) holds x, y and level of each.
+    """
+    grad, full = scratch[0], scratch[1]
+    matrix[:] = 0.0
+    right[:] = 0.0
+    cost = 0.0
+    for i in range(count):
+        shape = _model(p, pixels[0, i] - p[2], pixels[1, i] - p[3], subsample, table, grad)
+        full[0], full[1] = grad[0], 1.0
+        for k in range(6):
+            full[k + 2] = grad[k + 1]
+        delta = pixels[2, i] - p[1] - shape
+        cost += delta * delta
+        for a in range(n):
+            right[a] += full[a] * delta
+            for c in range(a + 1):
+                matrix[a, c] += full[a] * full[c]
+    return cost
+
+
+@njit(nogil=True, cache=True)
+def _place_equations(
+    p: Float64, pixels: Float64, count: int, table: Float64, matrix: Float64, right: Float64
+) -> float:
+    """As `_equations` with `subsample` and a table, for A, sky, x, y alone, in the same order of sums."""
+    q11, q12, q22, twice = p[4], p[5], p[6], 2 * p[5]
+    weight = 0.25
+    factor = -p[0] * weight
+    last = len(table) - 1
+    cost = r0 = r1 = r2 = r3 = 0.0
+    m00 = m10 = m20 = m21 = m22 = m30 = m31 = m32 = m33 = 0.0
+    for i in range(count):
+        dx, dy = pixels[0, i] - p[2], pixels[1, i] - p[3]
+        total = by_x = by_y = 0.0
+        for j in range(2):
+            u = dx - POINT if j == 0 else dx + POINT
+            along, cross, u11, u12 = q11 * u * u, twice * u, q11 * u, q12 * u
+            for k in range(2):
+                w = dy - POINT if k == 0 else dy + POINT
+                place = (along + cross * w + q22 * w * w) * FINE
+                if place >= last:
+                    continue
+                at = int(place)
+                part = place - at
+                total += weight * (table[at, 0] + part * (table[at + 1, 0] - table[at, 0]))
+                slope = factor * (table[at, 1] + part * (table[at + 1, 1] - table[at, 1]))
+                by_x -= slope * 2 * (u11 + q12 * w)
+                by_y -= slope * 2 * (u12 + q22 * w)
+        delta = pixels[2, i] - p[1] - p[0] * total
+        cost += delta * delta
+        r0 += total * delta
+        r1 += delta
+        r2 += by_x * delta
+        r3 += by_y * delta
+        m00 += total * total
+        m10 += total
+        m20 += by_x * total
+        m21 += by_x
+        m22 += by_x * by_x
+        m30 += by_y * total
+        m31 += by_y
+        m32 += by_y * by_x
+        m33 += by_y * by_y
+    right[0], right[1], right[2], right[3] = r0, r1, r2, r3
+    matrix[0, 0], matrix[1, 0], matrix[1, 1] = m00, m10, float(count)
+    matrix[2, 0], matrix[2, 1], matrix[2, 2] = m20, m21, m22
+    matrix[3, 0], matrix[3, 1], matrix[3, 2], matrix[3, 3] = m30, m31, m32, m33
+    return cost
+
+
+@njit(nogil=True, cache=True)
 def fit_stars(
     image: NDArray[Any],
     dark: Float32Array,
@@ -121,7 +208,7 @@ def fit_stars(
     xs: Float64,
     ys: Float64,
     start: Float64,
-    free: NDArray[np.int64],
+    n: int,
     table: Float64,
     radius: float,
     ceiling: float,
@@ -140,7 +227,7 @@ def fit_stars(
     parity : 0 or 1 uses only pixels with (x + y) % 2 == parity (the greens of a mosaic); -1 uses all
     xs, ys : first guesses of the places, (n,)
     start : first guess of all parameters; A, sky, x, y are taken from the pixels
-    free : indices of the parameters to fit, increasing
+    n : how many parameters to fit, the first ones
     table : the profile at `start`'s b where b is not free; of length 0 otherwise
     radius : pixels within it of the guessed place take part
     ceiling : pixels from this level on, before the dark is taken off, are left out: they are saturated
@@ -152,9 +239,9 @@ def fit_stars(
     with_dark = dark.shape[0] > 0
     reach = math.ceil(radius)
     side = 2 * reach + 1
-    px, py, pv = np.empty(side * side), np.empty(side * side), np.empty(side * side)
-    n = len(free)
-    grad, full = np.empty(7), np.empty(PARAMETERS)
+    pixels, some = np.empty((3, side * side)), np.empty(side * side)
+    places_only = n == 4 and subsample and len(table) > 0
+    scratch, low_half = np.empty((2, PARAMETERS)), np.empty((PARAMETERS, PARAMETERS))
     normal, damped = np.empty((PARAMETERS, PARAMETERS)), np.empty((PARAMETERS, PARAMETERS))
     equations, gradient = np.empty((PARAMETERS, PARAMETERS)), np.empty(PARAMETERS)
     right, step = np.empty(PARAMETERS), np.empty(PARAMETERS)
@@ -168,9 +255,9 @@ def fit_stars(
         count = 0
         low, high = np.inf, -np.inf
         for y in range(cy - reach, cy + reach + 1):
-            for x in range(cx - reach, cx + reach + 1):
-                if parity >= 0 and (x + y) % 2 != parity:
-                    continue
+            at = np.searchsorted(hot, np.int64(y) * width + cx - reach)
+            begin = cx - reach if parity < 0 else cx - reach + (cx - reach + y + parity) % 2
+            for x in range(begin, cx + reach + 1, 1 if parity < 0 else 2):
                 r2 = (x - xs[star]) ** 2 + (y - ys[star]) ** 2
                 if r2 > radius * radius:
                     continue
@@ -180,10 +267,12 @@ def fit_stars(
                 if not np.float64(image[y, x]) < ceiling or math.isnan(value):  # NaN too
                     continue
                 place = np.int64(y) * width + x
-                at = np.searchsorted(hot, place)
+                while at < len(hot) and hot[at] < place:
+                    at += 1
                 if at < len(hot) and hot[at] == place:
                     continue
-                px[count], py[count], pv[count] = x, y, value
+                pixels[0, count], pixels[1, count], pixels[2, count] = x, y, value
+                some[count] = value
                 count += 1
                 low = min(low, value)
                 if r2 < 4:
@@ -191,7 +280,7 @@ def fit_stars(
         if count < n + 4 or not high > low:
             continue
         p[:] = start
-        p[1] = np.median(pv[:count])
+        p[1] = median_in(some, count)
         p[0] = max(high - p[1], 1e-3)
         p[2], p[3] = xs[star], ys[star]
         trial[:] = p
@@ -207,21 +296,10 @@ def fit_stars(
                 and abs(trial[3] - ys[star]) < radius
             )
             new_cost = np.inf
-            if usable:
-                equations[:] = 0.0
-                gradient[:] = 0.0
-                new_cost = 0.0
-                for i in range(count):
-                    shape = _model(trial, px[i] - trial[2], py[i] - trial[3], subsample, table, grad)
-                    full[0], full[1] = grad[0], 1.0
-                    for k in range(6):
-                        full[k + 2] = grad[k + 1]
-                    delta = pv[i] - trial[1] - shape
-                    new_cost += delta * delta
-                    for a in range(n):
-                        gradient[a] += full[free[a]] * delta
-                        for c in range(a + 1):
-                            equations[a, c] += full[free[a]] * full[free[c]]
+            if usable and places_only:
+                new_cost = _place_equations(trial, pixels, count, table, equations, gradient)
+            elif usable:
+                new_cost = _equations(trial, n, pixels, count, subsample, table, scratch, equations, gradient)
             if new_cost < np.inf and new_cost <= cost:
                 settled = cost - new_cost < 1e-4 * new_cost
                 cost = new_cost
@@ -237,11 +315,11 @@ def fit_stars(
                 for c in range(a + 1):
                     damped[a, c] = normal[a, c]
                 damped[a, a] = normal[a, a] * (1.0 + damping) + 1e-12
-            if not _solve(damped, right, n, step):
+            if not _solve(damped, right, n, low_half, step):
                 break
             trial[:] = p
             for a in range(n):
-                trial[free[a]] += step[a]
+                trial[a] += step[a]
             trial[7] = min(max(trial[7], 0.0), FLATTEST)
         if p[0] > 0 and cost < np.inf:
             out[star] = p

@@ -249,8 +249,7 @@ def measure_shape(
     start = np.zeros(PARAMETERS)
     start[7] = USUAL_B
     fwhm = guess_fwhm
-    everything = np.arange(PARAMETERS, dtype=np.int64)
-    for count, free in ((WING_STARS, everything), (limit, everything[:7])):
+    for count, free in ((WING_STARS, PARAMETERS), (limit, PARAMETERS - 1)):
         start[4] = start[6] = 4 * np.log(2.0) / (fwhm / unit) ** 2
         radius = min(max(2.0 * fwhm / unit, 3.5 if coarse else 4.5), 24.0)
         fits = np.empty((min(count, len(at_x)), PARAMETERS))
@@ -263,7 +262,7 @@ def measure_shape(
             at_y[: len(fits)],
             start,
             free,
-            NO_TABLE if len(free) == PARAMETERS else profile_table(start[7]),
+            NO_TABLE if free == PARAMETERS else profile_table(start[7]),
             radius,
             np.inf,
             np.empty(0, np.int64) if coarse else hot,
@@ -279,7 +278,7 @@ def measure_shape(
             return None
         fwhm = float(np.median(np.sqrt(_size(shapes[agreeing]))))
         bright = agreeing & (fits[:, 0] > 8 * plane.noise)
-        if len(free) == PARAMETERS and bright.sum() >= 3:
+        if free == PARAMETERS and bright.sum() >= 3:
             start[7] = float(np.median(fits[bright, 7]))
     middle = np.median(shapes[agreeing], axis=0)
     tensor = np.array([[middle[0], middle[1]], [middle[1], middle[2]]])
@@ -332,7 +331,7 @@ def refine_places(
         x,
         y,
         start,
-        np.arange(4, dtype=np.int64),
+        4,
         profile_table(shape.b),
         max(1.3 * shape.fwhm, 3.0),
         saturation,
