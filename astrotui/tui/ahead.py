@@ -1,13 +1,15 @@
 """An app whose places are made ahead of their keys, and whose stylesheets are parsed once.
 
-Textual 8.2 (pinned exactly) parses all stylesheets anew for every screen that is first shown, and makes a mode's
-screen when it is first switched to: a tenth of a second in which no key is heard.
+Textual 8.2 (pinned exactly) parses all stylesheets anew for every screen that is first shown, makes a mode's screen
+when it is first switched to, works out the styles of a screen again whenever it comes back, and then waits 50 ms: a
+tenth of a second and more in which no key is heard.
 """
 
 import asyncio
 from typing import Any
 
 from rich.console import RenderableType
+from textual import events
 from textual.app import App
 from textual.screen import Screen
 from textual.timer import Timer
@@ -17,12 +19,23 @@ _MOST_WAITING = 12  # pieces of output; Textual's queue holds 30
 _REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
 
 
+def keep_styles(event: events.ScreenResume) -> None:
+    """For `on_screen_resume` of a screen: what it looks like is known since it was made, or since the theme changed.
+
+    The handlers of a subclass run before Textual's own, which asks the event.
+    """
+    event.refresh_styles = False
+
+
 class AheadApp(App[None]):
     """Spares the event loop what Textual would do twice, and does early what can be done early."""
 
     _colors: dict[str, str] | None = None
     _styled = False
     _waiting: Timer | None = None
+
+    def delay_update(self, delay: float = 0.0) -> None:
+        """Nothing is waited for: a place that was made ahead has its layout, and there is nothing to mask."""
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheets again only for other colors; a screen that was away takes the present ones."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -12,6 +13,7 @@ from textual.widgets import Input, Static
 
 from astrotui.errors import AstrotuiError, QueryError
 from astrotui.text import clean
+from astrotui.tui.ahead import keep_styles
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.widgets.table import RowTable
@@ -96,7 +98,8 @@ class Place(Screen[None]):
 
     # --- reading the catalogue ------------------------------------------------------------------------------------
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        keep_styles(event)
         if self.is_current:  # not while it is only made ahead of its key
             self.astro.show_running(self)
             self.action_reload()

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from astrotui.text import clean, plural
 from astrotui.tui.choosing import short_name
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.screens.message import QuestionScreen
 from astrotui.tui.work import start
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PRESETS = ("gentle", "balanced", "strict")
 
 
-class CullScreen(ModalScreen[bool]):
+class CullScreen(Dialog[bool]):
     """Choose a preset, see its consequences, then do it or not."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -8,13 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean
 from astrotui.tui.exporting import FORMATS, free_name, parse_longest
 from astrotui.tui.provenance import Stack
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.form import Form, Line
 
 
@@ -27,7 +27,7 @@ class Export:
     size: int | None
 
 
-class ExportForm(ModalScreen[Export | None]):
+class ExportForm(Dialog[Export | None]):
     """Closes with what to write, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,16 +9,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.page import Page
 
 _KEYS = 14  # cells for the keys
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """The keys of a screen, of the widget that has the keyboard, and those that work everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

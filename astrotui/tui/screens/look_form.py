@@ -8,12 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.looks import CHOICES, Look
 from astrotui.text import clean
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.form import Form, Line
 
 _MEANINGS = {
@@ -65,7 +65,7 @@ def look_of(lines: list[Line]) -> Look:
     return Look.from_dict(table)
 
 
-class LookForm(ModalScreen[None]):
+class LookForm(Dialog[None]):
     """Changes the look of the picture behind it, key by key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -5,13 +5,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from astrotui.text import clean
+from astrotui.tui.screens.dialog import Dialog
 
 
-class MessageScreen(ModalScreen[None]):
+class MessageScreen(Dialog[None]):
     """A message with a title; any of the usual keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,7 +31,7 @@ class MessageScreen(ModalScreen[None]):
             yield Label("enter or esc closes", classes="dialog--hint")
 
 
-class QuestionScreen(ModalScreen[bool]):
+class QuestionScreen(Dialog[bool]):
     """A yes-or-no question; enter alone never says yes to a loss."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,10 +9,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Label
 
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.page import Page
 from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from astrotui.tui.host import Host
 
 
-class PagesScreen(ModalScreen[None]):
+class PagesScreen(Dialog[None]):
     """Topics at the left, the page at the right."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

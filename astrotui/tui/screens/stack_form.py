@@ -8,12 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean
 from astrotui.tui import stacking
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.form import Form, Line
 from astrotui.tui.work import start
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from astrotui.tui.host import Host
 
 
-class StackForm(ModalScreen[int | None]):
+class StackForm(Dialog[int | None]):
     """Choose how to stack and queue it; closes with the id of the job.
 
     Parameters

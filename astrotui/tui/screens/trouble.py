@@ -6,13 +6,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from astrotui.text import clean
+from astrotui.tui.screens.dialog import Dialog
 
 
-class TroubleScreen(ModalScreen[bool]):
+class TroubleScreen(Dialog[bool]):
     """Shown at the start; closes with True to try again, False to leave."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

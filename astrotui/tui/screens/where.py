@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from astrotui.rendering.service import SupersededError, ViewRequest
 from astrotui.text import clean
+from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CELLS = (60, 20)
 
 
-class WhereScreen(ModalScreen[None]):
+class WhereScreen(Dialog[None]):
     """Paths by what they are. The first goes to the clipboard (OSC 52, which also works over SSH)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
