@@ -1,0 +1,356 @@
+"""Compiled drizzle: judge a frame's samples against a first stack, and let each fall as a shrunken square on a finer grid.
+
+After Fruchter & Hook 2002 (PASP 114, 144): every pixel is shrunk by `pixfrac`, carried onto the output grid, and
+adds to each output pixel in proportion to the area they share. Nothing is interpolated. What each output pixel
+gets, and in which order, depends on no choice of tiles: pixels come frame by frame, row by row.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from astrotui.imaging.clip_kernels import BIG
+
+# no fast-math at all: the place of a drop must not depend on the code around it
+KERNEL = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+INNER = njit(  # type: ignore[call-overload]  # its stub does not know the last two
+    nogil=True,
+    error_model="numpy",
+    boundscheck=False,
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+)
+
+GOOD, MISSING = 0, 2
+LOW, HIGH = -1, 1  # beyond the limits
+DOUBTFUL_LOW, DOUBTFUL_HIGH = -3, 3  # beyond those that hold next to a sample that goes
+REACH = 2
+"""Pixels around a rejected sample within which its frame is trusted less; also in the plain stack."""
+
+_ZERO = np.float32(0)
+_TRUST = np.float32(0.4)
+_SLOPE = np.float32(1.2)  # of the steepest difference to a neighbor, see `judge_window`
+_SLOPE_NEXT = np.float32(0.7)
+CELLS = 32
+"""Output pixels that a drop may span each way."""
+
+
+@KERNEL
+def steepness(guide: Any, found: Any, least: int, slope: Any) -> None:
+    """Steepest difference of each pixel of an image to its eight neighbors; BIG where few samples made it.
+
+    Parameters
+    ----------
+    guide : float32 (planes, H, W)
+    found : uint16 (planes, H, W), samples that went into `guide`
+    least : with fewer no sample is judged by them
+    slope : float32 (planes, H, W), gets the result
+    """
+    planes, height, width = guide.shape
+    for k in range(planes):
+        for y in range(height):
+            for x in range(width):
+                here = guide[k, y, x]
+                if found[k, y, x] < least:
+                    slope[k, y, x] = BIG
+                    continue
+                steepest = _ZERO
+                for v in range(max(y - 1, 0), min(y + 2, height)):
+                    for u in range(max(x - 1, 0), min(x + 2, width)):
+                        step = abs(guide[k, v, u] - here)
+                        if step < BIG:
+                            steepest = max(steepest, step)
+                slope[k, y, x] = steepest
+
+
+@KERNEL
+def judge_window(
+    window: Any,
+    top: int,
+    left: int,
+    colors: Any,
+    matrix: Any,
+    guide: Any,
+    slope: Any,
+    guide_x: int,
+    guide_y: int,
+    low: Any,
+    high: Any,
+    variance: Any,
+    photon: Any,
+    blur: Any,
+    sky: Any,
+    factor: Any,
+    offset: Any,
+    marks: Any,
+) -> None:
+    """Bring a calibrated window to the level of the result, and mark what deviates from a first stack.
+
+    The way of STScI's `driz_cr` (Gonzaga et al. 2012, The DrizzlePac Handbook): a sample is compared with the first
+    stack at its place, and goes if the difference exceeds
+
+        sqrt(kappa^2 (variance + photon * light) + (1.2 slope)^2 + (blur * light)^2)
+
+    with `light` what the first stack has above the sky, and `slope` its steepest difference to a neighbor there,
+    because undersampled stars and small shifts differ where an image is steep (`driz_cr` adds 1.2 times the slope;
+    added in squares it leaves the clean sky its limit of kappa sigma). `blur` is how much a star's peak may differ by
+    seeing. Next to a sample that goes, 0.4 kappa and 0.7 slope hold.
+
+    Parameters
+    ----------
+    window : float32 (rows, columns), calibrated; gets factor * x + offset
+    top, left : its place in the frame
+    colors : int64 (2, 2), plane of a pixel by the parities of its row and column
+    matrix : float64 (3, 3), (x, y, 1) of the frame to the reference
+    guide, slope : float32 (planes, h, w), the first stack and its `steepness`; (planes, 0, 0) to judge nothing
+    guide_x, guide_y : pixel of the reference that is the guide's first
+    low, high : kappas
+    variance, photon : float32 (planes,) of the frame, ADU^2 and ADU^2 per ADU above the sky
+    blur : share of the light above the sky
+    sky : float32 (planes,)
+    factor, offset : float32 (planes,)
+    marks : int8 (rows, columns), gets GOOD, MISSING, LOW, HIGH, DOUBTFUL_LOW or DOUBTFUL_HIGH
+    """
+    rows, columns = window.shape
+    height = guide.shape[1]
+    width = guide.shape[2]
+    for y in range(rows):
+        v = float(top + y)
+        bx = matrix[0, 1] * v + matrix[0, 2]
+        by = matrix[1, 1] * v + matrix[1, 2]
+        bw = matrix[2, 1] * v + matrix[2, 2]
+        for x in range(columns):
+            k = colors[(top + y) & 1, (left + x) & 1]
+            value = window[y, x]
+            if not abs(value) < BIG:
+                marks[y, x] = MISSING
+                continue
+            value = factor[k] * value + offset[k]
+            window[y, x] = value
+            marks[y, x] = GOOD
+            u = float(left + x)
+            w = matrix[2, 0] * u + bw
+            X = (matrix[0, 0] * u + bx) / w
+            Y = (matrix[1, 0] * u + by) / w
+            i = int(np.floor(X))
+            j = int(np.floor(Y))
+            tx = np.float32(X - i)
+            ty = np.float32(Y - j)
+            i -= guide_x
+            j -= guide_y
+            if i < 0 or j < 0 or i + 1 >= width or j + 1 >= height:
+                continue
+            upper = guide[k, j, i] + tx * (guide[k, j, i + 1] - guide[k, j, i])
+            lower = guide[k, j + 1, i] + tx * (guide[k, j + 1, i + 1] - guide[k, j + 1, i])
+            expected = upper + ty * (lower - upper)
+            steep = max(
+                max(slope[k, j, i], slope[k, j, i + 1]), max(slope[k, j + 1, i], slope[k, j + 1, i + 1])
+            )
+            if not abs(expected) < BIG or not steep < BIG:
+                continue
+            d = value - expected
+            kappa = low if d < _ZERO else high
+            light = max(expected - sky[k], _ZERO)
+            noise = kappa * kappa * (variance[k] + photon[k] * light)
+            seeing = blur * light * blur * light
+            square = d * d
+            if square > noise + _SLOPE * _SLOPE * steep * steep + seeing:
+                marks[y, x] = LOW if d < _ZERO else HIGH
+            elif square > _TRUST * _TRUST * noise + _SLOPE_NEXT * _SLOPE_NEXT * steep * steep + seeing:
+                marks[y, x] = DOUBTFUL_LOW if d < _ZERO else DOUBTFUL_HIGH
+
+
+@KERNEL
+def drop_window(
+    window: Any,
+    marks: Any,
+    top: int,
+    left: int,
+    colors: Any,
+    matrix: Any,
+    pixfrac: float,
+    aligned: bool,
+    X0: int,
+    Y0: int,
+    weight: Any,
+    sky: Any,
+    sums: Any,
+    low: Any,
+    high: Any,
+    found: Any,
+) -> None:
+    """Let the samples of a window fall on a tile of the result.
+
+    A drop is the pixel shrunk by `pixfrac` about its center, as `matrix` carries it: with `aligned` a square with
+    the sides of the grid and the drop's area (the *turbo* kernel of STScI's `drizzle`), for frames that are hardly
+    turned; else the parallelogram itself (its *square* kernel), whose overlaps are exact.
+
+    Parameters
+    ----------
+    window, marks, top, left, colors : as of `judge_window`
+    matrix : float64 (3, 3), (x, y, 1) of the frame to the result, whose pixel i spans i to i + 1
+    X0, Y0 : the tile's first pixel
+    weight : of the frame
+    sky : float32 (planes,), subtracted before summing, so that single precision suffices
+    sums : float32 (planes, rows, columns, 2), sum of weight * area * (value - sky), and of weight * area
+    low, high, found : uint16 (planes, rows, columns), drops on each pixel that were rejected, and all
+    """
+    rows, columns = window.shape
+    ox = np.empty(CELLS, np.float64)
+    oy = np.empty(CELLS, np.float64)
+    cover = np.zeros((CELLS, CELLS + 2), np.float64)
+    edge_x = np.empty(5, np.float64)
+    edge_y = np.empty(5, np.float64)
+    height = sums.shape[1]
+    width = sums.shape[2]
+    for y in range(rows):
+        v = float(top + y)
+        bx = matrix[0, 1] * v + matrix[0, 2]
+        by = matrix[1, 1] * v + matrix[1, 2]
+        bw = matrix[2, 1] * v + matrix[2, 2]
+        for x in range(columns):
+            mark = marks[y, x]
+            if mark == MISSING:
+                continue
+            u = float(left + x)
+            w = matrix[2, 0] * u + bw
+            X = (matrix[0, 0] * u + bx) / w
+            Y = (matrix[1, 0] * u + by) / w
+            # half the sides of the drop, as vectors
+            ax = 0.5 * pixfrac * (matrix[0, 0] - X * matrix[2, 0]) / w
+            ay = 0.5 * pixfrac * (matrix[1, 0] - Y * matrix[2, 0]) / w
+            cx = 0.5 * pixfrac * (matrix[0, 1] - X * matrix[2, 1]) / w
+            cy = 0.5 * pixfrac * (matrix[1, 1] - Y * matrix[2, 1]) / w
+            if aligned:
+                hx = np.sqrt(abs(ax * cy - ay * cx))
+                hy = hx
+            else:
+                hx = abs(ax) + abs(cx)
+                hy = abs(ay) + abs(cy)
+            i0 = int(np.floor(X - hx))
+            j0 = int(np.floor(Y - hy))
+            nx = min(int(np.floor(X + hx)) - i0 + 1, CELLS)
+            ny = min(int(np.floor(Y + hy)) - j0 + 1, CELLS)
+            if i0 - X0 >= width or j0 - Y0 >= height or i0 + nx <= X0 or j0 + ny <= Y0:
+                continue
+            if mark == DOUBTFUL_LOW:
+                mark = LOW if _near(marks, y, x, LOW) else GOOD
+            elif mark == DOUBTFUL_HIGH:
+                mark = HIGH if _near(marks, y, x, HIGH) else GOOD
+            k = colors[(top + y) & 1, (left + x) & 1]
+            if aligned:
+                for i in range(nx):
+                    ox[i] = min(X + hx, i0 + i + 1.0) - max(X - hx, i0 + 0.0 + i)
+                for j in range(ny):
+                    oy[j] = min(Y + hy, j0 + j + 1.0) - max(Y - hy, j0 + 0.0 + j)
+            else:
+                edge_x[0] = X - ax - cx - i0
+                edge_y[0] = Y - ay - cy - j0
+                edge_x[1] = X + ax - cx - i0
+                edge_y[1] = Y + ay - cy - j0
+                edge_x[2] = X + ax + cx - i0
+                edge_y[2] = Y + ay + cy - j0
+                edge_x[3] = X - ax + cx - i0
+                edge_y[3] = Y - ay + cy - j0
+                edge_x[4] = edge_x[0]
+                edge_y[4] = edge_y[0]
+                _cover(edge_x, edge_y, nx, ny, cover)
+            value = window[y, x] - sky[k]
+            for j in range(max(0, Y0 - j0), min(ny, Y0 + height - j0)):
+                row = j0 + j - Y0
+                for i in range(max(0, X0 - i0), min(nx, X0 + width - i0)):
+                    area = ox[i] * oy[j] if aligned else cover[j, i]
+                    if not area > 1e-9:
+                        continue
+                    column = i0 + i - X0
+                    found[k, row, column] += np.uint16(1)
+                    if mark == GOOD:
+                        share = np.float32(area * weight)
+                        sums[k, row, column, 0] += share * value
+                        sums[k, row, column, 1] += share
+                    elif mark == LOW:
+                        low[k, row, column] += np.uint16(1)
+                    else:
+                        high[k, row, column] += np.uint16(1)
+
+
+@INNER
+def _near(marks: Any, y: int, x: int, mark: int) -> bool:
+    """Whether a sample of the same frame within REACH is marked so."""
+    for v in range(max(y - REACH, 0), min(y + REACH + 1, marks.shape[0])):
+        for u in range(max(x - REACH, 0), min(x + REACH + 1, marks.shape[1])):
+            if marks[v, u] == mark:
+                return True
+    return False
+
+
+@INNER
+def _cover(xs: Any, ys: Any, nx: int, ny: int, cover: Any) -> None:
+    """Areas that a convex polygon, closed and within nx by ny cells, shares with each of them.
+
+    Each edge adds, in every cell it passes, its signed height times the part of the cell that is right of it, and
+    its height to all cells further right; so sums along rows are areas, exact but for rounding.
+    """
+    for j in range(ny):
+        for i in range(nx + 2):
+            cover[j, i] = 0.0
+    for e in range(4):
+        xa = xs[e]
+        ya = ys[e]
+        xb = xs[e + 1]
+        yb = ys[e + 1]
+        if ya == yb:
+            continue
+        sign = 1.0
+        if yb < ya:
+            xa, ya, xb, yb = xb, yb, xa, ya
+            sign = -1.0
+        dxdy = (xb - xa) / (yb - ya)
+        for j in range(max(0, int(np.floor(ya))), min(ny, int(np.floor(yb)) + 1)):
+            y0 = max(ya, float(j))
+            y1 = min(yb, float(j + 1))
+            if y1 <= y0:
+                continue
+            p = xa + dxdy * (y0 - ya)
+            q = xa + dxdy * (y1 - ya)
+            if q < p:
+                p, q = q, p
+            p = min(max(p, 0.0), float(nx))
+            q = min(max(q, 0.0), float(nx))
+            first = min(int(np.floor(p)), nx - 1)
+            last = min(int(np.floor(q)), nx - 1)
+            for i in range(first, last + 1):
+                c0 = max(p, float(i))
+                c1 = min(q, float(i + 1))
+                rise = sign * (y1 - y0) * ((c1 - c0) / (q - p) if last > first else 1.0)
+                left = 0.5 * (c0 + c1) - i  # of the cell, on the mean
+                cover[j, i] += rise * (1.0 - left)
+                cover[j, i + 1] += rise * left
+    for j in range(ny):
+        total = 0.0
+        for i in range(nx):
+            total += cover[j, i]
+            cover[j, i] = abs(total)
+
+
+@KERNEL
+def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any) -> None:
+    """The weighted means of a tile, NaN where nothing fell, and the least weight of the planes.
+
+    Parameters
+    ----------
+    sums, sky : as of `drop_window`
+    full : weight of a pixel that one frame of weight 1 covers; divides `weight`
+    value : float32 (planes, rows, columns), gets the means
+    weight : float32 (rows, columns), gets the least sum of weights
+    """
+    planes = sums.shape[0]
+    for y in range(sums.shape[1]):
+        for x in range(sums.shape[2]):
+            least = BIG
+            for k in range(planes):
+                total = sums[k, y, x, 1]
+                value[k, y, x] = sky[k] + sums[k, y, x, 0] / total if total > _ZERO else np.float32(np.nan)
+                least = min(least, total)
+            weight[y, x] = least / full

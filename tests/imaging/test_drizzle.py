@@ -1,0 +1,298 @@
+"""Drops on a finer grid: areas and light that are kept, STScI's package as an oracle, coverage foretold."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from astrotui.imaging.drizzle import (
+    Prediction,
+    color_planes,
+    coverage,
+    describe,
+    grid_matrix,
+    is_aligned,
+    output_size,
+    placed_transform,
+    predict,
+)
+from astrotui.imaging.drizzle_kernels import (
+    BIG,
+    GOOD,
+    HIGH,
+    LOW,
+    MISSING,
+    drop_window,
+    finish_tile,
+    judge_window,
+    steepness,
+)
+
+WIDTH, HEIGHT = 64, 50
+ANGLES = (0.0, 3.0, 45.0, 69.5, 90.0, 180.0)
+
+
+def turned(degrees: float, dx: float = 0.3, dy: float = -0.2) -> np.ndarray:
+    return placed_transform(dx, dy, degrees, 1.0, WIDTH, HEIGHT)
+
+
+def drizzle(
+    images: list[np.ndarray],
+    transforms: list[np.ndarray],
+    scale: float,
+    pixfrac: float,
+    *,
+    weights: list[float] | None = None,
+    aligned: bool | None = None,
+    cfa: str | None = None,
+    tile: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value (planes, H, W), summed areas (planes, H, W) and samples of frames, made in tiles of (rows, columns)."""
+    height, width = images[0].shape
+    columns, rows = output_size(width, height, scale)
+    planes = 3 if cfa else 1
+    value = np.empty((planes, rows, columns), np.float32)
+    areas, found = np.empty_like(value), np.empty((planes, rows, columns), np.uint16)
+    sky = np.zeros(planes, np.float32)
+    step_y, step_x = tile or (rows, columns)
+    for Y in range(0, rows, step_y):
+        for X in range(0, columns, step_x):
+            h, w = min(step_y, rows - Y), min(step_x, columns - X)
+            sums, counts = np.zeros((planes, h, w, 2), np.float32), np.zeros((3, planes, h, w), np.uint16)
+            for number, (image, transform) in enumerate(zip(images, transforms, strict=True)):
+                matrix = grid_matrix(transform, scale)
+                flat = is_aligned(matrix, pixfrac, width, height) if aligned is None else aligned
+                marks = np.where(np.isfinite(image), GOOD, MISSING).astype(np.int8)
+                weight = np.float32(1 if weights is None else weights[number])
+                drop_window(
+                    image, marks, 0, 0, color_planes(cfa), matrix, pixfrac, flat, X, Y, weight, sky, sums, *counts
+                )  # fmt: skip
+            part = np.empty((planes, h, w), np.float32)
+            finish_tile(sums, sky, np.float32(1), part, np.empty((h, w), np.float32))
+            value[:, Y : Y + h, X : X + w] = part
+            areas[:, Y : Y + h, X : X + w] = sums[..., 1]
+            found[:, Y : Y + h, X : X + w] = counts[2]
+    return value, areas, found
+
+
+@pytest.mark.parametrize("degrees", ANGLES)
+@pytest.mark.parametrize(("scale", "pixfrac"), [(1.0, 1.0), (2.0, 0.7), (1.5, 0.5), (3.0, 0.1)])
+def test_a_drop_has_the_area_of_its_pixel(degrees: float, scale: float, pixfrac: float) -> None:
+    image = np.full((HEIGHT, WIDTH), np.nan, np.float32)
+    image[25, 30] = 5
+    value, areas, _ = drizzle([image], [turned(degrees)], scale, pixfrac)
+    assert_allclose(areas.sum(), (scale * pixfrac) ** 2, rtol=1e-5)
+    assert_allclose(np.nansum(value * areas), 5 * (scale * pixfrac) ** 2, rtol=1e-5)
+    y, x = np.mgrid[: areas.shape[1], : areas.shape[2]]
+    place = grid_matrix(turned(degrees), scale) @ (30, 25, 1)
+    near = 0.15 if scale * pixfrac > 0.7 else 0.4  # cells count as their centers
+    assert_allclose((areas[0] * (x + 0.5)).sum() / areas.sum(), place[0], rtol=0, atol=near)
+    assert_allclose((areas[0] * (y + 0.5)).sum() / areas.sum(), place[1], rtol=0, atol=near)
+
+
+@pytest.mark.parametrize("degrees", ANGLES)
+def test_whole_pixels_leave_no_gap(degrees: float) -> None:
+    image = np.full((HEIGHT, WIDTH), 7, np.float32)
+    value, areas, _ = drizzle([image], [turned(degrees)], 2.0, 1.0, aligned=False)
+    inner = np.s_[:, 40:60, 50:78]
+    assert_allclose(areas[inner], 1, atol=1e-5)
+    assert_allclose(value[inner], 7, rtol=1e-6)
+
+
+def test_untilted_squares_are_the_same_where_nothing_is_tilted() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(100, 5, (HEIGHT, WIDTH)).astype(np.float32)
+    for degrees in (0.0, 90.0, 180.0, 270.0):
+        results = [drizzle([image], [turned(degrees)], 2.0, 0.7, aligned=flat) for flat in (True, False)]
+        assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+        assert_allclose(results[0][1], results[1][1], atol=1e-5)
+
+
+def test_only_frames_that_are_hardly_turned_fall_untilted() -> None:
+    expected = {0.0: True, 0.2: True, 90.1: True, 180.3: True, 2.0: False, 45.0: False, 69.5: False}
+    for degrees, aligned in expected.items():
+        assert is_aligned(grid_matrix(turned(degrees), 2.0), 1.0, WIDTH, HEIGHT) is aligned, degrees
+    slanted = np.array([[1, 0, 0], [0, 1, 0], [4e-4, 0, 1]])
+    assert not is_aligned(grid_matrix(slanted, 2.0), 1.0, WIDTH, HEIGHT)
+
+
+def test_stscis_package_gives_the_same() -> None:
+    resample = pytest.importorskip("drizzle.resample", reason="STScI's drizzle is not installed")
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(float)
+    for scale, pixfrac, angles in (
+        (2.0, 0.7, (0.0,) * 4),
+        (2.0, 0.7, (3.0, 45.0, 69.5, 180.0)),
+        (1.5, 1.0, ANGLES[:4]),
+    ):
+        images = [rng.normal(1000, 30, (HEIGHT, WIDTH)).astype(np.float32) for _ in angles]
+        transforms = [turned(degrees, *rng.uniform(-5, 5, 2)) for degrees in angles]
+        weights = [1.0, 0.5, 0.8, 0.3]
+        value, areas, _ = drizzle(images, transforms, scale, pixfrac, weights=weights)
+        columns, rows = output_size(WIDTH, HEIGHT, scale)
+        oracle = resample.Drizzle(kernel="square", fillval="NAN", out_shape=(rows, columns))
+        for image, transform, weight in zip(images, transforms, weights, strict=True):
+            m = grid_matrix(transform, scale)
+            places = np.dstack([m[k, 0] * x + m[k, 1] * y + m[k, 2] - 0.5 for k in (0, 1)])
+            oracle.add_image(
+                image, exptime=1.0, pixmap=places, pixfrac=pixfrac,
+                weight_map=np.full(image.shape, weight, np.float32), in_units="cps", iscale=1.0,
+            )  # fmt: skip
+        inner = np.s_[rows // 4 : -rows // 4, columns // 4 : -columns // 4]  # theirs differs at turned edges
+        assert_allclose(value[0][inner], oracle.out_img[inner], rtol=2e-6)
+        assert_allclose(areas[0][inner] / (scale * pixfrac) ** 2, oracle.out_wht[inner], atol=2e-6)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 3.0, 180.0])
+def test_tiles_make_no_difference(degrees: float) -> None:
+    rng = np.random.default_rng(3)
+    images = [rng.normal(100, 5, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(5)]
+    images[2][10:14, 20:30] = np.nan
+    transforms = [turned(degrees + 0.01 * i, *rng.uniform(-4, 4, 2)) for i in range(5)]
+    whole = drizzle(images, transforms, 2.0, 0.8, cfa="GRBG")
+    for tile in ((7, 200), (100, 13), (31, 37)):
+        for one, other in zip(
+            whole, drizzle(images, transforms, 2.0, 0.8, cfa="GRBG", tile=tile), strict=True
+        ):
+            assert np.array_equal(one, other, equal_nan=True)
+
+
+def test_each_pixel_of_a_mosaic_falls_into_its_own_channel() -> None:
+    mosaic = np.zeros((HEIGHT, WIDTH), np.float32)
+    planes = color_planes("GBRG")
+    mosaic[:] = 10 * (1 + np.tile(planes, (HEIGHT // 2, WIDTH // 2)))
+    value, areas, found = drizzle([mosaic], [np.eye(3)], 1.0, 1.0, cfa="GBRG")
+    for k in range(3):
+        own = np.tile(planes == k, (HEIGHT // 2, WIDTH // 2))
+        assert (value[k][own] == 10 * (k + 1)).all() and np.isnan(value[k][~own]).all()
+        assert np.array_equal(areas[k] > 0, own) and np.array_equal(found[k] > 0, own)
+
+
+def test_light_is_kept_however_the_grid_lies() -> None:
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    images, transforms = [], []
+    for _ in range(30):
+        matrix = turned(rng.uniform(-3, 3), *rng.uniform(-4, 4, 2))
+        u, v, _ = np.linalg.inv(matrix) @ (31.3, 25.8, 1)
+        images.append((1e4 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * 0.9**2))).astype(np.float32))
+        transforms.append(matrix)
+    light = 1e4 * 2 * np.pi * 0.9**2
+    for scale, pixfrac in ((1.0, 1.0), (2.0, 0.7), (3.0, 0.6)):
+        value, _, _ = drizzle(images, transforms, scale, pixfrac)
+        Y, X = np.mgrid[: value.shape[1], : value.shape[2]]
+        near = np.hypot(X - scale * 31.3, Y - scale * 25.8) < 9 * scale
+        assert_allclose(value[0][near].sum() / scale**2, light, rtol=0.005)
+
+
+def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -> None:
+    rng = np.random.default_rng(5)
+    guide = np.full((1, 60, 70), 500, np.float32)
+    guide[0, 30:33, 40:43] += 4000  # a star, steep: nothing is judged harshly there
+    slope = np.empty_like(guide)
+    steepness(guide, np.full(guide.shape, 9, np.uint16), 3, slope)
+    assert slope[0, 31, 39] == slope[0, 30, 40] == 4000 and slope[0, 10, 10] == 0
+    frame = rng.normal(500, 10, (50, 60)).astype(np.float32)
+    frame[25:28, 35:38] += 3000  # the star, somewhat fainter
+    frame[10, 5:50] += 200
+    frame[11, 5:50] += 35
+    frame[40, 20], frame[44, 30], frame[3, 3] = 200, np.nan, 5e8
+    marks = np.empty(frame.shape, np.int8)
+    level = frame.copy()
+
+    def judge(blur: float, guide: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        level[:] = frame
+        one = np.ones(1, np.float32)
+        judge_window(
+            level, 0, 0, color_planes(None), np.array([[1, 0, 5], [0, 1, 5], [0, 0, 1.0]]), guide, slope, 0, 0,
+            np.float32(5), np.float32(5), 100 * one, 0 * one, np.float32(blur), 500 * one, one, 0 * one, marks,
+        )  # fmt: skip
+        return marks.copy()
+
+    found = judge(0.1, guide, slope)
+    assert (found[10, 6:49] == HIGH).all() and found[40, 20] == LOW and found[44, 30] == MISSING
+    assert (found[11, 6:49] != HIGH).mean() > 0.8  # 3.5 sigma: doubtful, and taken for the trail beside it
+    assert (found[25:28, 35:38] != HIGH).all()
+    clean = np.ones_like(found, bool)
+    clean[8:13] = clean[23:30, 33:40] = clean[40, 20] = clean[3, 3] = False
+    assert not np.isin(found[clean], (LOW, HIGH)).any()
+    few = np.full_like(slope, BIG)
+    assert not np.isin(judge(0.1, guide, few), (LOW, HIGH)).any()
+    assert not np.isin(judge(0.1, guide[:, :0], slope[:, :0]), (LOW, HIGH)).any()
+    # what was marked does not fall, is counted, and takes the doubtful beside it along
+    judge(0.1, guide, slope)
+    sums, counts = np.zeros((1, 50, 60, 2), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
+    drop_window(
+        level, marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0, np.float32(1),
+        np.zeros(1, np.float32), sums, *counts,
+    )  # fmt: skip
+    low, high, all_of_them = counts[:, 0]
+    assert low[40, 20] == 1 and low[38:43, 18:23].sum() == low.sum() <= 3
+    assert (high[10:12, 6:49] == 1).mean() > 0.95 and high[30:].sum() == 0
+    assert (sums[0, 10, 6:49, 1] == 0).all() and (all_of_them == 1).sum() == 50 * 60 - 1
+
+
+# --- coverage
+
+
+def test_coverage_is_foretold_as_it_comes_out() -> None:
+    rng = np.random.default_rng(6)
+    size = (260, 200)  # so that edges, which fewer frames cover, are few
+    for degrees, cfa, scale, pixfrac in (
+        (0.0, "RGGB", 2.0, 0.5),
+        (0.3, "GBRG", 2.0, 0.8),
+        (0.5, None, 3.0, 0.3),
+    ):
+        transforms = [
+            placed_transform(*rng.uniform(-3, 3, 2), rng.uniform(-1, 1) * degrees, 1.0, *size)
+            for _ in range(12)
+        ]
+        image = np.ones(size[::-1], np.float32)
+        _, areas, _ = drizzle([image] * 12, transforms, scale, pixfrac, cfa=cfa)
+        edge = int(5 * scale)
+        inner = areas[:, edge:-edge, edge:-edge]  # where all frames are
+        for plane, told in zip(inner, coverage(transforms, size, cfa, scale, pixfrac, 40000), strict=True):
+            assert_allclose(told.variation, plane.std() / plane.mean(), rtol=0.06)
+            assert_allclose(told.holes, (plane == 0).mean(), atol=0.005)
+
+
+def test_many_draws_give_the_numbers_that_are_known() -> None:
+    rng = np.random.default_rng(7)
+
+    def red(frames: int) -> float:
+        found = []
+        for _ in range(40):
+            moves = [placed_transform(*rng.uniform(-20, 20, 2), 0, 1, 4000, 3000) for _ in range(frames)]
+            found.append(coverage(moves, (4000, 3000), "RGGB", 2.0, 0.5, 512)[0].variation)
+        return float(np.mean(found))
+
+    # a drop's share is a triangle of height 1/2 and base 1 in every 2 pixels, both ways: 6.11 / frames is its variance
+    assert_allclose(red(20), np.sqrt(6.11 / 20), atol=0.05)
+    assert_allclose(red(40), np.sqrt(6.11 / 40), atol=0.04)
+
+
+def test_a_bad_coverage_names_what_passes() -> None:
+    rng = np.random.default_rng(8)
+    moves = [placed_transform(*rng.uniform(-20, 20, 2), 0, 1, 400, 300) for _ in range(20)]
+    found = predict(moves, (400, 300), "RGGB", 2.0, 0.5)
+    assert not found.good and found.scale_that_passes is not None
+    assert predict(moves, (400, 300), "RGGB", found.scale_that_passes, found.pixfrac_that_passes or 0.5).good
+    assert not predict(moves, (400, 300), "RGGB", 2.0, 1.0).good or found.pixfrac_that_passes
+    text = describe(found)
+    assert "in red" in text and f"--drizzle {found.scale_that_passes:g}" in text and "\n" not in text
+    moves += [placed_transform(*rng.uniform(-20, 20, 2), 0, 1, 400, 300) for _ in range(15)]
+    found = predict(moves, (400, 300), "RGGB", 2.0, 0.5)
+    assert not found.good and found.pixfrac_that_passes is not None
+    assert predict(moves, (400, 300), "RGGB", 2.0, found.pixfrac_that_passes).good
+    assert f"--pixfrac {found.pixfrac_that_passes:g}" in describe(found)
+    assert "would pass" not in describe(predict(moves, (400, 300), None, 1.0, 1.0))
+    still = predict([np.eye(3)] * 30, (400, 300), "RGGB", 2.0, 1.0)
+    assert isinstance(still, Prediction) and still.channels[0].holes > 0.3
+    assert "more frames are needed" in describe(still)
+
+
+def test_turned_fields_and_frames_far_off_do_not_count_as_uneven() -> None:
+    rng = np.random.default_rng(9)
+    moves = [placed_transform(*rng.uniform(-5, 5, 2), 3.0 * i, 1, 400, 300) for i in range(30)]
+    assert predict(moves, (400, 300), None, 2.0, 0.7).good
+    moves += [placed_transform(900, 0, 0, 1, 400, 300)] * 10
+    assert predict(moves, (400, 300), None, 2.0, 0.7).good
