@@ -179,15 +179,15 @@ def plan_warp(
     Raises
     ------
     ValueError
-        The matrix is singular, mirrors, or is not finite.
+        The matrix is singular or is not finite.
     """
     matrix = np.asarray(transform, np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or matrix[2, 2] == 0:
         raise ValueError("a transform is a finite 3x3 matrix")
     matrix = matrix / matrix[2, 2]
     determinant = float(np.linalg.det(matrix[:2, :2]))
-    if not determinant > 1e-6:
-        raise ValueError(f"a transform must not mirror or collapse the image (determinant {determinant:.3g})")
+    if not abs(determinant) > 1e-6:
+        raise ValueError(f"a transform must not collapse the image (determinant {determinant:.3g})")
     inverse = np.linalg.inv(matrix)
     inverse /= inverse[2, 2]
     quarter = (

@@ -3,7 +3,6 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,18 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui import __version__
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Frame, Measurement, Root, Session
+from astrotui.catalog.models import Frame, Root, Session
 from astrotui.errors import PlanError
 from astrotui.imaging.types import StarList
 from astrotui.library.calibrators import SetRecord
+from astrotui.library.lights import Light, load_lights, select_lights
 from astrotui.library.masters_for import CalibrationPlanner, session_calstat
+from astrotui.library.reference import check_reference, choose_reference
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
-from astrotui.stacking.plan import Calibration, InputFile, PlanFrame, SkippedFrame, StackPlan
+from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, PlanFrame, SkippedFrame, StackPlan
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
-
-
-@dataclass(frozen=True)
-class _Light:
-    """A frame of the catalogue that was asked for."""
-
-    frame: Frame
-    path: Path
-    measurement: Measurement | None
 
 
 def plan_calibrations(
@@ -39,24 +31,36 @@ def plan_calibrations(
     """Calibrations for sessions, and for each session the groups (temperature of the dark, index of calibration).
 
     An uncooled sensor drifts within a night: where darks of several temperatures fit equally well, each frame
-    takes the nearest.
+    takes the nearest. Frames of different sizes and patterns never share a calibration.
     """
     planner = CalibrationPlanner(db, choices)
     calibrations: list[Calibration] = []
+    shapes: list[tuple[int, int, str | None]] = []
     groups: dict[int, list[tuple[float | None, int]]] = {}
     for session in sessions:
         calibration, dark = planner.for_session(session, session_calstat(db, session.id))
         variants: list[tuple[SetRecord | None, Calibration]] = [(dark.set if dark else None, calibration)]
         if dark is not None and choices.get("dark", "auto") == "auto" and not dark.pinned:
             others = [held for held in planner.colder_and_warmer(session, dark) if held.id != dark.set.id]
-            variants += [(held, dataclasses.replace(calibration, dark=planner.spec(held))) for held in others]
+            variants += [(held, _with_dark(calibration, planner.spec(held), held)) for held in others]
         groups[session.id] = []
         for held, variant in variants:
-            if variant not in calibrations:
+            shape = (session.width, session.height, session.cfa_phase)
+            known = [n for n, one in enumerate(calibrations) if one == variant and shapes[n] == shape]
+            if not known:
+                known = [len(calibrations)]
                 calibrations.append(variant)
+                shapes.append(shape)
             temperature = held.temperature_c if held is not None else None
-            groups[session.id].append((temperature, calibrations.index(variant)))
+            groups[session.id].append((temperature, known[0]))
     return calibrations, groups
+
+
+def _with_dark(calibration: Calibration, dark: MasterSpec, held: SetRecord) -> Calibration:
+    """The same with the dark of another temperature, and words that say so."""
+    said = f"dark: {clean(held.path)} for the frames nearest to its {held.temperature_c:.0f} °C"
+    reasons = (said, *(text for text in calibration.reasons if not text.startswith("dark:")))
+    return dataclasses.replace(calibration, dark=dark, reasons=reasons)
 
 
 def check_request(catalog: Catalog, request: StackRequest) -> None:
@@ -65,8 +69,7 @@ def check_request(catalog: Catalog, request: StackRequest) -> None:
     Raises
     ------
     AstrotuiError
-        A disk is away, the reference is not among the frames, or what was chosen or pinned to calibrate with does
-        not fit.
+        A disk is away, the reference is no light, or what was chosen or pinned to calibrate with does not fit.
     """
     with catalog.read() as db:
         sessions = list(
@@ -79,8 +82,8 @@ def check_request(catalog: Catalog, request: StackRequest) -> None:
         planner = CalibrationPlanner(db, {"dark": request.dark, "flat": request.flat, "bias": request.bias})
         for session in sessions:
             planner.check(session)
-    if request.reference is not None and request.reference not in request.frames:
-        raise PlanError(f"--reference {request.reference}: that frame is not among those to be stacked")
+        if request.reference is not None and request.reference not in request.frames:
+            check_reference(db, request.reference)
 
 
 def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private: bool = True) -> StackPlan:
@@ -92,22 +95,26 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         No frame can be stacked.
     """
     with catalog.read() as db:
-        lights = _lights(db, request.frames)
+        lights = load_lights(db, request.frames)
         sessions = list(
             db.scalars(select(Session).where(Session.id.in_(request.sessions)).order_by(Session.id))
         )
         choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
         calibrations, groups = plan_calibrations(db, sessions, choices)
-        references = {s.reference_id for s in sessions if s.reference_id is not None}
-    usable, skipped = _select(lights, request)
-    if not usable:
-        why = "; ".join(f"{n} {reason}" for reason, n in Counter(s.reason for s in skipped).most_common(3))
-        raise PlanError(f"no frame can be stacked: {why or 'none was asked for'}")
-    reference = _reference(usable, request, references)
+        usable, skipped = select_lights(lights, request)
+        if not usable:
+            why = "; ".join(
+                f"{n} {reason}" for reason, n in Counter(s.reason for s in skipped).most_common(3)
+            )
+            raise PlanError(f"no frame can be stacked: {why or 'none was asked for'}")
+        chosen = choose_reference(db, usable, request)
+    inside = [number for number, light in enumerate(usable) if light.frame.id == chosen.frame.id]
+    reference = inside[0] if inside else _own_base(usable, sessions)
     frames = [_plan_frame(light, groups) for light in usable]
     used = sorted({frame.calibration for frame in frames})
     frames = [dataclasses.replace(frame, calibration=used.index(frame.calibration)) for frame in frames]
     base = usable[reference].frame
+    field = chosen.frame
     return StackPlan(
         name=clean(base.target or "stack", 80),
         frames=tuple(frames),
@@ -115,8 +122,9 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         recipe=request.recipe,
         output=str(output),
         manifest=str(output.with_suffix(".json")),
-        width=base.width or 0,
-        height=base.height or 0,
+        width=field.width or 0,
+        height=field.height or 0,
+        anchor=None if inside else _plan_frame(chosen, {}),
         calibrations=tuple(calibrations[i] for i in used),
         skipped=tuple(skipped),
         sessions=request.sessions,
@@ -125,94 +133,21 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         full_scale_adu=base.full_scale_adu,
         memory_bytes=request.memory,
         header=_header(base, usable),
-        wcs=_wcs(usable[reference]),
+        wcs=_wcs(chosen),
         warnings=_warnings(usable, skipped, usable[reference], request.recipe),
         software=f"astrotui {__version__}",
         private=private,
     )
 
 
-def _lights(db: DbSession, frame_ids: Sequence[int]) -> list[_Light]:
-    lights: list[_Light] = []
-    for start in range(0, len(frame_ids), 500):
-        rows = db.execute(
-            select(Frame, Root.path, Measurement)
-            .join(Root, Frame.root_id == Root.id)
-            .outerjoin(Measurement, Measurement.frame_id == Frame.id)
-            .where(Frame.id.in_(frame_ids[start : start + 500]))
-        )
-        lights += [_Light(frame, Path(root) / frame.path, measured) for frame, root, measured in rows]
-    order = {frame_id: place for place, frame_id in enumerate(frame_ids)}
-    return sorted(lights, key=lambda light: order[light.frame.id])
+def _own_base(usable: Sequence[Light], sessions: Sequence[Session]) -> int:
+    """The frame to whose level and light the others are brought when they are laid on one outside of the stack."""
+    own = {session.reference_id for session in sessions}
+    best = [number for number, light in enumerate(usable) if light.frame.id in own]
+    return max(best or range(len(usable)), key=lambda number: usable[number].score)
 
 
-def _select(lights: Sequence[_Light], request: StackRequest) -> tuple[list[_Light], list[SkippedFrame]]:
-    """Frames that can be stacked together, and the others with their reasons."""
-    usable: list[_Light] = []
-    skipped: list[SkippedFrame] = []
-    shapes = Counter(
-        (li.frame.width, li.frame.height, li.frame.cfa_phase, li.frame.planes)
-        for li in lights
-        if not _unfit(li, request)
-    )
-    majority = shapes.most_common(1)[0][0] if shapes else None
-    contents: set[str] = set()
-    for light in lights:
-        frame = light.frame
-        reason = _unfit(light, request)
-        shape = (frame.width, frame.height, frame.cfa_phase, frame.planes)
-        if reason is None and shape != majority and majority is not None:
-            if shape[:2] != majority[:2]:
-                reason = f"another size: {shape[0]}x{shape[1]}, the others have {majority[0]}x{majority[1]}"
-            else:
-                reason = (
-                    f"another color pattern: {shape[2] or 'mono'}, the others have {majority[2] or 'mono'}"
-                )
-        if reason is None and frame.content_id in contents:
-            reason = "the same exposure is already in this stack (a duplicate file)"
-        if reason is None:
-            contents.add(frame.content_id or str(frame.id))
-            usable.append(light)
-        else:
-            skipped.append(SkippedFrame(str(light.path), reason))
-    return usable, skipped
-
-
-def _unfit(light: _Light, request: StackRequest) -> str | None:
-    frame, measured = light.frame, light.measurement
-    if frame.missing:
-        return "the file is gone"
-    if frame.quarantine is not None:
-        return frame.quarantine
-    if measured is None:
-        return "not measured"
-    # An unaligned pair may align with another reference, so that problem is judged again when stacking.
-    if (
-        measured.problem
-        and not measured.problem.startswith("cannot be aligned")
-        and request.recipe.align != "none"
-    ):
-        return measured.problem
-    if request.recipe.min_score is not None and (measured.score or 0.0) < request.recipe.min_score:
-        return f"score {measured.score or 0.0:.0f} is under {request.recipe.min_score:g}"
-    return None
-
-
-def _reference(usable: Sequence[_Light], request: StackRequest, session_references: set[int]) -> int:
-    ids = [light.frame.id for light in usable]
-    if request.reference is not None:
-        if request.reference not in ids:
-            raise PlanError(f"--reference {request.reference}: that frame is not among those to be stacked")
-        return ids.index(request.reference)
-    own = [i for i, frame_id in enumerate(ids) if frame_id in session_references]
-    return max(own or range(len(usable)), key=lambda i: _score(usable[i]))
-
-
-def _score(light: _Light) -> float:
-    return (light.measurement.score or 0.0) if light.measurement else 0.0
-
-
-def _plan_frame(light: _Light, groups: dict[int, list[tuple[float | None, int]]]) -> PlanFrame:
+def _plan_frame(light: Light, groups: dict[int, list[tuple[float | None, int]]]) -> PlanFrame:
     frame, measured = light.frame, light.measurement
     variants = groups.get(frame.session_id or 0) or [(None, 0)]
     calibration = variants[0][1]
@@ -240,16 +175,21 @@ def _plan_frame(light: _Light, groups: dict[int, list[tuple[float | None, int]]]
         fwhm_b_px=measured.fwhm_b_px if measured else None,
         transparency=measured.transparency if measured else None,
         score=measured.score if measured else None,
+        full_scale_adu=frame.full_scale_adu,
     )
 
 
-def _header(base: Frame, usable: Sequence[_Light]) -> dict[str, Any]:
+def _header(base: Frame, usable: Sequence[Light]) -> dict[str, Any]:
     """Facts of the reference and the frames for the result's header; what is unknown stays out."""
     facts: dict[str, Any] = {
-        "OBJECT": base.target, "INSTRUME": base.camera, "TELESCOP": base.device, "FILTER": base.filter,
-        "GAIN": base.gain, "OFFSET": base.offset, "FOCALLEN": base.focal_mm, "XPIXSZ": base.pixel_um,
-        "YPIXSZ": base.pixel_um, "RA": base.ra_deg, "DEC": base.dec_deg, "EXPTIME": base.exposure_s,
+        "OBJECT": base.target, "RA": base.ra_deg, "DEC": base.dec_deg, "EXPTIME": base.exposure_s,
+        "FOCALLEN": base.focal_mm, "XPIXSZ": base.pixel_um, "YPIXSZ": base.pixel_um,
     }  # fmt: skip
+    for key, name in (("INSTRUME", "camera"), ("TELESCOP", "device"), ("FILTER", "filter")):
+        facts[key] = " + ".join(_values(usable, base, name)) or None
+    for key, name in (("GAIN", "gain"), ("OFFSET", "offset")):
+        values = _values(usable, base, name)
+        facts[key] = values[0] if len(values) == 1 else None  # one number would be wrong for the others
     if base.binning and "x" in base.binning:
         facts["XBINNING"], facts["YBINNING"] = (int(part) for part in base.binning.split("x", 1))
     temperatures = sorted(li.frame.temperature_c for li in usable if li.frame.temperature_c is not None)
@@ -258,14 +198,20 @@ def _header(base: Frame, usable: Sequence[_Light]) -> dict[str, Any]:
     return {key: clean(v, 68) if isinstance(v, str) else v for key, v in facts.items() if v is not None}
 
 
-def _wcs(reference: _Light) -> tuple[str, ...]:
+def _values(usable: Sequence[Light], base: Frame, name: str) -> list[Any]:
+    """What the frames have of one fact, the reference's first; unknown values do not count."""
+    values = [getattr(base, name), *(getattr(light.frame, name) for light in usable)]
+    return [value for value in dict.fromkeys(values) if value is not None]
+
+
+def _wcs(reference: Light) -> tuple[str, ...]:
     from astrotui.frames.wcs import celestial_cards
 
     return celestial_cards(reference.path, reference.frame.hdu)
 
 
 def _warnings(
-    usable: Sequence[_Light], skipped: Sequence[SkippedFrame], reference: _Light, recipe: Recipe
+    usable: Sequence[Light], skipped: Sequence[SkippedFrame], reference: Light, recipe: Recipe
 ) -> tuple[str, ...]:
     placed = [
         (light.measurement.dx_px, light.measurement.dy_px, light.frame.date_obs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import or_, select
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Session
 from astrotui.errors import AstrotuiError, OutputError, PlanError, UsageError
+from astrotui.library.together import check_together
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
 
@@ -27,8 +29,11 @@ class StackRequest:
         ones too, so that the plan names them among those left out, with their reasons
     output : where the result goes; "" lets the worker choose a free name in `folder`
     dark, flat, bias : "auto", "none", the id of a calibration set, or a path
-    reference : id of the reference frame, None for the best
+    reference : id of the reference frame, which may lie outside of the stack; None for the best
     memory : budget in bytes
+    mix_filters : stack sessions of several filters as one
+    common : sessions whose stacks are to lie on one reference, so that they lie on each other; empty for this stack alone
+    asked : when it was asked for (ISO 8601): stacks that were made since do not change what is chosen
     """
 
     sessions: tuple[int, ...]
@@ -42,6 +47,9 @@ class StackRequest:
     reference: int | None = None
     memory: int = 1_000_000_000
     workers: int = 0
+    mix_filters: bool = False
+    common: tuple[int, ...] = ()
+    asked: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -53,6 +61,7 @@ class StackRequest:
         values = dict(table)
         values["recipe"] = Recipe.from_dict(table["recipe"])
         values["sessions"], values["frames"] = tuple(table["sessions"]), tuple(table["frames"])
+        values["common"] = tuple(table.get("common", ()))
         return cls(**values)
 
 
@@ -64,7 +73,7 @@ def request_stack(
     Raises
     ------
     AstrotuiError
-        No frame is left to stack.
+        No frame is left to stack, or the sessions cannot be one stack.
     OutputError
         The output exists or cannot be written.
     """
@@ -73,13 +82,23 @@ def request_stack(
     with catalog.read() as db:
         lights = list(
             db.execute(
-                select(Frame.id, Frame.decision, or_(Frame.missing, Frame.quarantine.is_not(None)))
+                select(
+                    Frame.id,
+                    Frame.decision,
+                    or_(Frame.missing, Frame.quarantine.is_not(None)),
+                    Frame.session_id,
+                )
                 .where(Frame.session_id.in_(session_ids), Frame.frame_type == "light")
                 .order_by(Frame.date_obs, Frame.path)
             )
         )
-    frames = [frame_id for frame_id, decision, _ in lights if decision != "rejected"]
-    usable = any(decision != "rejected" and not unusable for _, decision, unusable in lights)
+        frames = [frame_id for frame_id, decision, *_ in lights if decision != "rejected"]
+        usable = {
+            session for _, decision, unusable, session in lights if decision != "rejected" and not unusable
+        }
+        check_together(
+            db, [s for s in usable if s is not None], mix_filters=options.get("mix_filters", False)
+        )
     if not usable:
         what = (
             "no lights"
@@ -88,7 +107,10 @@ def request_stack(
         )
         raise AstrotuiError(f"nothing to stack: {what}")
     place = "" if output is None else str(check_stack_output(output, default_name(catalog, session_ids)))
-    return StackRequest(tuple(session_ids), tuple(frames), output=place, folder=str(folder), **options)
+    asked = datetime.now(UTC).isoformat()
+    return StackRequest(
+        tuple(session_ids), tuple(frames), output=place, folder=str(folder), asked=asked, **options
+    )
 
 
 def check_stack_output(output: Path, name: str) -> Path:

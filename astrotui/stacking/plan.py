@@ -152,7 +152,10 @@ class StackPlan:
 
     Attributes
     ----------
-    reference : index into `frames`; the result has its orientation
+    reference : index into `frames`; levels and light are brought to it, and the result has its orientation
+    anchor : a frame outside of the stack that gives orientation, size and field instead, as for stacks of several
+        filters that are to lie on each other
+    reused : how many measurements, masters and registrations were there already when the plan was made
     calibrations : masters by group of frames
     header : facts for the result's FITS header (OBJECT, RA, DEC, FILTER, FOCALLEN, XPIXSZ, INSTRUME, ...)
     wcs : FITS cards of the reference's celestial WCS, if it has one
@@ -184,11 +187,18 @@ class StackPlan:
     warnings: tuple[str, ...] = ()
     software: str = ""
     private: bool = True
+    anchor: PlanFrame | None = None
+    reused: dict[str, int] = field(default_factory=dict)
     version: int = PLAN_VERSION
 
     def digest(self) -> str:
         """Digest of the whole plan: the name of its file."""
         return _digest(self.to_dict())
+
+    @property
+    def base(self) -> PlanFrame:
+        """The frame that the others are laid on."""
+        return self.anchor or self.frames[self.reference]
 
     @property
     def raw_size(self) -> tuple[int, int]:
@@ -203,6 +213,7 @@ class StackPlan:
         table["recipe"] = asdict(self.recipe)
         table["skipped"] = [asdict(s) for s in self.skipped]
         table["frames"] = [_frame_to_dict(frame) for frame in self.frames]
+        table["anchor"] = None if self.anchor is None else _frame_to_dict(self.anchor)
         return table
 
     @classmethod
@@ -215,6 +226,7 @@ class StackPlan:
         try:
             values = dict(table)
             values["frames"] = tuple(_frame_from_dict(f) for f in table["frames"])
+            values["anchor"] = _frame_from_dict(table["anchor"]) if table.get("anchor") else None
             values["calibrations"] = tuple(
                 Calibration(
                     dark=_spec(c["dark"]),

@@ -264,7 +264,7 @@ def _recipe_cards(cards: _Cards, plan: StackPlan, facts: ResultFacts) -> None:
 
 def _history(plan: StackPlan, facts: ResultFacts, frames: Sequence[PlanFrame]) -> list[str]:
     lines = [f"astrotui {__version__}: {len(frames)} of {len(plan.frames) + len(plan.skipped)} frames"]
-    lines.append(f"reference {PurePath(plan.frames[plan.reference].file.path).name}")
+    lines.append(f"reference {PurePath(plan.base.file.path).name}")
     lines += facts.notes
     # names only: folders tell who and where somebody is
     lines += [f"input {PurePath(frame.file.path).name}" for frame in frames[:_LISTED_INPUTS]]

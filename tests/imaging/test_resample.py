@@ -214,6 +214,12 @@ def test_fine_pixels_are_taken_in_parts() -> None:
 
 
 def test_what_cannot_be_a_transform_is_refused() -> None:
-    for matrix in (np.zeros((3, 3)), np.diag([1.0, -1, 1]), np.full((3, 3), np.nan)):
+    for matrix in (np.zeros((3, 3)), np.diag([1.0, 0, 1]), np.full((3, 3), np.nan)):
         with pytest.raises(ValueError, match="transform"):
             plan_warp(matrix, 10, 10)
+
+
+def test_a_mirrored_image_lies_where_the_transform_says() -> None:
+    image = np.random.default_rng(5).normal(100, 10, (40, 60)).astype(np.float32)
+    mirror = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])  # columns become rows
+    np.testing.assert_allclose(resample(image, mirror, (60, 40)), image.T, atol=1e-3)
