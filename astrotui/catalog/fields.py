@@ -1,15 +1,15 @@
 """The fields of sessions and frames that a query may name."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     SQLColumnExpression,
     String,
-    and_,
     case,
     cast,
     func,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
+    union_all,
 )
 from sqlalchemy.orm import aliased
 
@@ -24,7 +25,7 @@ from astrotui.catalog.kinds import Binning, Choice, Flag, Kind, Number, Text, Te
 from astrotui.catalog.models import Frame, Measurement, Root, Session
 from astrotui.catalog.status import STATUSES, reasons_expression, status_expression
 from astrotui.catalog.summaries import path_of, root_path, total_of
-from astrotui.catalog.terms import Contains, Names, Test
+from astrotui.catalog.terms import Contains, Names, Test, among_plain, is_plain
 
 Scope = Literal["sessions", "frames"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -35,6 +36,33 @@ FRAME_TYPES = ("light", "dark", "bias", "flat", "dark-flat", "stack")
 GRADES = ("exact", "scaled", "near", "refused")
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a test finds, by ways that are cheaper than asking each row: any of them is enough.
+
+    Attributes
+    ----------
+    sessions : numbers of sessions, all of whose frames are meant
+    frames : numbers of frames
+    rows : conditions on a row
+    """
+
+    sessions: tuple[Select[int], ...] = ()
+    frames: tuple[Select[int], ...] = ()
+    rows: tuple[ColumnElement[bool], ...] = ()
+
+
+def any_of(found: Iterable[Found]) -> ColumnElement[bool]:
+    """One condition: each place that a row has to be looked up in takes as long as comparing its name."""
+    every = list(found)
+    rows = [clause for one in every for clause in one.rows]
+    for column, kind in ((Frame.session_id, "sessions"), (Frame.id, "frames")):
+        places = [select for one in every for select in getattr(one, kind)]
+        if places:
+            rows.append(column.in_(union_all(*places) if len(places) > 1 else places[0]))
+    return or_(*rows)
 
 
 @dataclass(frozen=True)
@@ -55,12 +83,12 @@ class Field:
     help: str
     column: SQLColumnExpression[Any] | None
     keys: tuple[str, ...] = ()
-    shortcut: Callable[[Test], ColumnElement[bool] | None] | None = None
+    shortcut: Callable[[Test], Found | None] | None = None
 
-    def clause(self, test: Test, supplied: Mapping[str, Supplied | None]) -> ColumnElement[bool]:
+    def find(self, test: Test, supplied: Mapping[str, Supplied | None]) -> Found:
         """The SQL of a test of this field."""
         short = self.shortcut(test) if self.shortcut is not None else None
-        return test.sql(self.expression(supplied)) if short is None else short
+        return Found(rows=(test.sql(self.expression(supplied)),)) if short is None else short
 
     def value(self, record: Mapping[str, Any]) -> Any:
         """Its value in a record with the keys of `--json` or with field names; None when unknown."""
@@ -126,30 +154,49 @@ def _either(name: str) -> SQLColumnExpression[Any]:
     return func.coalesce(getattr(Session, name), getattr(Frame, name))
 
 
-def _told_by_session(name: str) -> Callable[[Test], ColumnElement[bool] | None]:
-    """Texts that most frames have of their session are looked at once for each session."""
-    sessions = aliased(Session)
+def _told_by_session(name: str) -> Callable[[Test], Found | None]:
+    """Texts that most frames have of their session are looked at once for each session.
 
-    def shortcut(test: Test) -> ColumnElement[bool] | None:
+    Frames whose sessions tell nothing are found apart, so that the others need not be read for it.
+    """
+    sessions, silent, frames = aliased(Session), aliased(Session), aliased(Frame)
+
+    def shortcut(test: Test) -> Found | None:
         if not isinstance(test, (Contains, Names)):
             return None
         found = select(sessions.id).where(test.sql(getattr(sessions, name)))
-        alone = and_(getattr(Session, name).is_(None), test.sql(getattr(Frame, name)))
-        return or_(Frame.session_id.in_(found), alone)
+        of_silent = frames.session_id.in_(select(silent.id).where(getattr(silent, name).is_(None)))
+        alone = select(frames.id).where(of_silent, test.sql(getattr(frames, name)))
+        return Found((found,), (alone,))
 
     return shortcut
 
 
 def _below_root(
     relative: SQLColumnExpression[str], root_id: SQLColumnExpression[int]
-) -> Callable[[Test], ColumnElement[bool] | None]:
+) -> Callable[[Test], Found | None]:
     """What has no slash in it is either in the path of a root, which is looked at once, or below it."""
     roots = aliased(Root)
 
-    def shortcut(test: Test) -> ColumnElement[bool] | None:
+    def shortcut(test: Test) -> Found | None:
         if not isinstance(test, (Contains, Names)) or "/" in test.needle:
             return None
-        return or_(test.sql(relative), root_id.in_(select(roots.id).where(test.sql(roots.path))))
+        return Found(rows=(test.sql(relative), root_id.in_(select(roots.id).where(test.sql(roots.path)))))
+
+    return shortcut
+
+
+def _frame_below_root() -> Callable[[Test], Found | None]:
+    """`_below_root` of frames, of which there are many: the few whose paths are not plain ASCII have an index."""
+    roots, frames, sessions = aliased(Root), aliased(Frame), aliased(Session)
+
+    def shortcut(test: Test) -> Found | None:
+        if not isinstance(test, (Contains, Names)) or "/" in test.needle:
+            return None
+        odd = select(frames.id).where(~is_plain(frames.path), test.sql(frames.path))
+        # By way of the session, whose root it is: the index has it.
+        named = select(sessions.id).join(roots, sessions.root_id == roots.id).where(test.sql(roots.path))
+        return Found((named,), (odd,), (among_plain(test, Frame.path),))
 
     return shortcut
 
@@ -200,9 +247,7 @@ _SESSION_FIELDS = (
 
 _FRAME_FIELDS = (
     Field("id", Number(), "number of the frame", Frame.id),
-    Field(
-        "path", Text(), "file", path_of(Frame.path, Frame.root_id), (), _below_root(Frame.path, Frame.root_id)
-    ),
+    Field("path", Text(), "file", path_of(Frame.path, Frame.root_id), (), _frame_below_root()),
     Field("sequence", Number(), "number in its session", Frame.sequence),
     Field("date", When(), "start of the exposure, UTC", Frame.date_obs, ("date", "date_obs")),
     Field("night", When(nights=True), "local date of the noon before", Frame.night),

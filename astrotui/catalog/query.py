@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, not_, or_
 
-from astrotui.catalog.fields import FIELDS, NAMES, SCOPES, Field, Scope, Supplied
+from astrotui.catalog.fields import FIELDS, NAMES, SCOPES, Field, Scope, Supplied, any_of
 from astrotui.catalog.functions import fold
 from astrotui.catalog.kinds import OPERATORS, Word, show, suggest
 from astrotui.catalog.summaries import frame_rows, session_rows
@@ -40,7 +40,7 @@ class Term:
     negated: bool = False
 
     def sql(self, supplied: Mapping[str, Supplied | None]) -> ColumnElement[bool]:
-        clause = or_(*(field.clause(test, supplied) for field, test in self.tests))
+        clause = any_of(field.find(test, supplied) for field, test in self.tests)
         return not_(clause) if self.negated else clause
 
     def holds(self, record: Mapping[str, Any]) -> bool:

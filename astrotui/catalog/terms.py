@@ -162,12 +162,29 @@ def _contains(column: SQLColumnExpression[Any], needle: str) -> ColumnElement[bo
 
     A hundred thousand calls of Python cost a quarter of a second.
     """
-    plain = func.length(column) == func.length(cast(column, LargeBinary))
-    if needle.isascii():
-        here = func.replace(column, " ", "").contains(needle, autoescape=True)
-    else:
-        here = false()
-    return case((plain, here), else_=func.astro_contains(column, needle, type_=Boolean))
+    here = _contains_plain(column, needle) if needle.isascii() else false()
+    return case((is_plain(column), here), else_=func.astro_contains(column, needle, type_=Boolean))
+
+
+def _contains_plain(column: SQLColumnExpression[Any], needle: str) -> ColumnElement[bool]:
+    # An escape character that is not needed costs a quarter of the time.
+    return func.replace(column, " ", "").contains(needle, autoescape=any(c in needle for c in "%_/"))
+
+
+def is_plain(column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """Whether a text is plain ASCII, which SQLite compares as `fold` does."""
+    return func.length(column) == func.length(cast(column, LargeBinary))
+
+
+def among_plain(test: Contains | Names, column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """`test` for texts that are plain ASCII; false for all others, which have to be asked for apart.
+
+    What is rarely true is asked first: that halves the time of going through all names.
+    """
+    if not test.needle.isascii():
+        return false()
+    found = and_(_contains_plain(column, test.needle), is_plain(column))
+    return and_(found, test.sql(column)) if isinstance(test, Names) else found
 
 
 def folded(column: SQLColumnExpression[Any]) -> ColumnElement[str]:

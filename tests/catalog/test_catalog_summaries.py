@@ -11,6 +11,7 @@ from sqlalchemy.dialects import sqlite
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Measurement, SessionTotal
+from astrotui.catalog.query import parse
 from astrotui.catalog.status import STATUSES, frame_status, status_expression
 from astrotui.catalog.summaries import COUNTS, frame_rows, session_rows, session_totals
 
@@ -201,3 +202,16 @@ def test_what_is_undone_leaves_the_totals(catalog: Catalog) -> None:
         raise ZeroDivisionError
     assert kept(catalog) == before
     assert len(before) == 3  # the session without lights is counted, too
+
+
+@pytest.mark.parametrize("word", ["raw_0001", "m51", "straße"])
+def test_frames_are_looked_for_by_name_without_reading_them_all(catalog: Catalog, word: str) -> None:
+    statement = parse(word, "frames").select().where(Frame.session_id.in_([1, 2]))
+    words = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with catalog.read() as db:
+        plan = [
+            row[3] for row in db.execute(text(f"EXPLAIN QUERY PLAN {str(words).replace(':', chr(92) + ':')}"))
+        ]
+    scans = [line for line in plan if line.startswith("SCAN") and "frames" in line]
+    assert scans == ["SCAN frames_2 USING COVERING INDEX ix_frames_odd_path"]
+    assert "SEARCH frames USING INDEX ix_frames_session (session_id=?)" in plan
