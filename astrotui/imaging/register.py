@@ -115,7 +115,7 @@ def match_stars(
     if min(len(frame), len(reference)) < 3 and images is None:
         fewer = "the frame" if len(frame) <= len(reference) else "the reference"
         raise RegistrationError(f"{fewer} has only {plural(min(len(frame), len(reference)), 'star')}")
-    points, targets = _points(frame), _points(reference)
+    points, targets = star_points(frame), star_points(reference)
     if len(points) >= 3 and np.array_equal(points, targets):
         everyone = np.arange(len(points))
         return Registration(np.eye(3), len(points), 0.0, everyone, everyone, model)
@@ -144,7 +144,7 @@ def _search(
     hint: Float64Array | None = None,
 ) -> Registration | None:
     """The first believable transform of those that the ways of guessing propose."""
-    weights = _weights(frame)
+    weights = star_weights(frame)
     for guess in _guesses(points, targets, model, seed, hint):
         if not is_plausible(guess, shape, scale_limits):
             continue
@@ -190,9 +190,9 @@ def _refine(
     """Match all stars within shrinking radii and fit the model to them; None when it is not believable."""
     transform, warning = guess, None
     chosen: Model = model
-    pairs = _pairs(transform, points, targets, RADII[0])
+    pairs = pairs_within(transform, points, targets, RADII[0])
     for radius in (*RADII, RADII[-1]):
-        i, j = _pairs(transform, points, targets, radius)
+        i, j = pairs_within(transform, points, targets, radius)
         if len(i) < 3:
             return None
         if len(i) < 2 * COEFFICIENTS[chosen] and chosen in ("affine", "homography"):
@@ -202,7 +202,7 @@ def _refine(
         now: Model = "similarity" if radius == RADII[0] and chosen != "shift" else chosen
         transform = fit_model(now, points[i], targets[j], weights[i])
         pairs = i, j
-    i, j = _pairs(transform, points, targets, RADII[-1])
+    i, j = pairs_within(transform, points, targets, RADII[-1])
     if len(i) >= 3:
         pairs = i, j
         transform = fit_model(chosen, points[i], targets[j], weights[i])
@@ -214,20 +214,18 @@ def _refine(
     return Registration(transform, len(i), rms, i, j, chosen, warning)
 
 
-def _pairs(
+def pairs_within(
     transform: Float64Array, points: Float64Array, targets: Float64Array, radius: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Stars that are each other's nearest within `radius` after the transform."""
-    from scipy.spatial import KDTree
+    from astrotui.imaging.nearest_kernels import mutual_nearest
 
-    moved = apply(transform, points)
-    usable = np.asarray(np.isfinite(moved).all(axis=1))
-    moved = np.where(usable[:, None], moved, 1e9)
-    distance, there = KDTree(targets).query(moved, distance_upper_bound=radius)
-    _, back = KDTree(moved).query(targets)
-    near = np.flatnonzero(np.isfinite(distance) & usable)
+    there, back = np.empty(len(points), np.int64), np.empty(len(targets), np.int64)
+    order = np.argsort(targets[:, 1], kind="stable")
+    mutual_nearest(apply(transform, points), targets, order, float(radius), there, back)
+    near = np.flatnonzero(there >= 0)
     near = near[back[there[near]] == near]
-    return near.astype(np.int64), there[near].astype(np.int64)
+    return near.astype(np.int64), there[near]
 
 
 def _believable(
@@ -295,7 +293,7 @@ def _without_fixed(
     if min(len(left), len(right)) >= LEAST:
         some = StarList(frame.x[left], frame.y[left], frame.flux[left])
         others = StarList(reference.x[right], reference.y[right], reference.flux[right])
-        moving = _search(_points(some), _points(others), some, model, shape, seed, scale_limits)
+        moving = _search(star_points(some), star_points(others), some, model, shape, seed, scale_limits)
         if moving is not None and not _stands_still(moving.transform, shape):
             return replace(
                 moving,
@@ -324,7 +322,7 @@ def _by_picture(
     scale = shape[1] / images[0].shape[1]
     guess = translation(found[0] * scale, found[1] * scale)
     if min(len(points), len(targets)) >= 3:
-        better = _refine(guess, points, targets, _weights(frame), "shift", shape)
+        better = _refine(guess, points, targets, star_weights(frame), "shift", shape)
         if better is not None:
             return better
     nobody = np.zeros(0, np.int64)
@@ -377,11 +375,11 @@ def relative_transparency(
     return flux_ratio(flux, there, error) if len(flux) >= least else None
 
 
-def _points(stars: StarList) -> Float64Array:
+def star_points(stars: StarList) -> Float64Array:
     return np.stack([stars.x, stars.y], axis=1).astype(np.float64)
 
 
-def _weights(stars: StarList) -> Float64Array:
+def star_weights(stars: StarList) -> Float64Array:
     """Weights of the squared distances: 1 / variance of a place up to a factor.
 
     Against the sky's noise the variance goes as flux^-2; for bright stars air and optics set a floor, which is
