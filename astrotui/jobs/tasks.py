@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,9 @@ from astrotui.text import clean
 
 if TYPE_CHECKING:
     from astrotui.jobs.work import Work
+    from astrotui.library.requests import StackRequest
+
+_PIXELS_AT_ONCE = 32_000_000  # of a master: making one takes some 16 bytes for each
 
 
 def run_index(work: "Work") -> None:
@@ -106,8 +110,15 @@ def _measuring_dark(work: "Work", session_id: int) -> tuple[Path, str] | None:
         except AstrotuiError as error:
             work.log.warning("measuring without a dark: %s", clean(error, 300))
             return None
+    if dark is None or dark.grade != "exact":
+        return None
+    from astrotui.stacking.usable import usable_calibrations
+
+    (calibration,), warnings = usable_calibrations([calibration], places().masters)
+    for warning in warnings:
+        work.log.warning("%s", warning)
     spec = calibration.dark
-    if spec is None or dark is None or dark.grade != "exact":
+    if spec is None:
         return None
     try:
         return _make_masters(work, [spec])[spec.digest()], spec.digest()
@@ -129,16 +140,63 @@ def _wanted(work: "Work") -> list[int]:
 
 
 def _make_masters(work: "Work", specs: Sequence[MasterSpec]) -> dict[str, Path]:
+    """Make what is not there yet, two at a time: their files are read and written while others are computed."""
     from astrotui.stacking.masters import ensure_master
 
-    made: dict[str, Path] = {}
     unique = {spec.digest(): spec for spec in specs}
-    for number, (digest, spec) in enumerate(unique.items()):
-        work.progress("masters", number, len(unique))
-        made[digest] = ensure_master(spec, places().masters, workers=load_settings().workers)
-    if unique:
-        work.progress("masters", len(unique), len(unique))
+    workers = load_settings().workers
+    made: dict[str, Path] = {}
+
+    def make(spec: MasterSpec) -> Path:
+        return ensure_master(spec, places().masters, workers=workers)
+
+    if not unique:
+        return made
+    work.progress("masters", 0, len(unique))
+    with ThreadPoolExecutor(_masters_at_once(specs, workers)) as pool:
+        try:
+            for number, (digest, path) in enumerate(
+                zip(unique, pool.map(make, unique.values()), strict=True)
+            ):
+                made[digest] = path
+                work.progress("masters", number + 1, len(unique))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
     return made
+
+
+def _masters_at_once(specs: Sequence[MasterSpec], workers: int) -> int:
+    """How many masters to make at a time: large ones one after the other, for the sake of memory."""
+    largest = max((spec.width * spec.height for spec in specs), default=0)
+    return 2 if _workers(workers) > 1 and largest <= _PIXELS_AT_ONCE else 1
+
+
+def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
+    """The masters that the plan will want, before measuring, which wants one of them and all processors.
+
+    Which they are can be told without measurements, but for nights of several temperatures: those come with the plan.
+    What is wrong with one is said then, too.
+    """
+    from astrotui.library.masters_for import masters_of
+    from astrotui.library.planning import plan_calibrations
+    from astrotui.stacking.usable import usable_calibrations
+
+    with work.catalog.read() as db:
+        sessions = db.scalars(
+            select(Session).where(Session.id.in_(request.sessions)).order_by(Session.id)
+        ).all()
+        choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
+        try:
+            calibrations, groups = plan_calibrations(db, sessions, choices)
+        except AstrotuiError as error:
+            work.log.info("masters are made after measuring: %s", clean(error, 300))
+            return
+    first = sorted({variants[0][1] for variants in groups.values()})
+    usable, _ = usable_calibrations([calibrations[i] for i in first], places().masters)
+    try:
+        _make_masters(work, masters_of(usable))
+    except AstrotuiError as error:
+        work.log.info("a master is tried again after measuring: %s", clean(error, 300))
 
 
 def _plan(work: "Work") -> StackPlan:
@@ -154,8 +212,11 @@ def _plan(work: "Work") -> StackPlan:
     from astrotui.library.planning import make_plan
     from astrotui.library.requests import StackRequest, default_name, free_output
     from astrotui.stacking.bands import choose_band_rows
+    from astrotui.stacking.usable import usable_calibrations
 
     request = StackRequest.from_dict(work.payload)
+    _make_masters_ahead(work, request)
+    work.finished_stage("masters")
     _measure(work, request.sessions)
     work.finished_stage("measuring")
     plan = make_plan(work.catalog, request, Path(request.output or "stack.fits"))
@@ -163,8 +224,9 @@ def _plan(work: "Work") -> StackPlan:
         inside = sorted({frame.session_id for frame in plan.frames if frame.session_id is not None})
         output = free_output(Path(request.folder), default_name(work.catalog, inside))
         plan = dataclasses.replace(plan, output=str(output), manifest=str(output.with_suffix(".json")))
+    calibrations, warnings = usable_calibrations(plan.calibrations, places().masters)
+    plan = dataclasses.replace(plan, calibrations=calibrations, warnings=(*plan.warnings, *warnings))
     _make_masters(work, masters_of(plan.calibrations))
-    work.finished_stage("masters")
     plan = dataclasses.replace(
         plan, band_rows=choose_band_rows(plan, request.memory, _workers(request.workers))
     )
