@@ -1,7 +1,6 @@
 """Compiled passes over whole frames that make the plane on which stars are sought; imported by workers only.
 
-`image` is a native uint16 or float32 array (H, W). `dark` is float32 of that shape, to be subtracted on the way, or
-an array of shape (0, 0) where there is none. NaN pixels take part in no result.
+`image` is a native uint16 or float32 array (H, W). NaN pixels take part in no result.
 """
 
 import math
@@ -20,7 +19,10 @@ CHUNK = 64  # pixels looked at together, so that the compiler can use vectors
 def noise_squares(
     image: NDArray[Any], dark: Float32Array, top: int, left: int, lag: int, stride: int, out: Float32Array
 ) -> int:
-    """Half of |(a - b) - (c - d)| over squares of side `lag`, one every `stride` from (top, left); returns how many."""
+    """Half of |(a - b) - (c - d)| over squares of side `lag`, one every `stride` from (top, left); returns how many.
+
+    `dark` is float32 of the image's shape, to be subtracted on the way, or of shape (0, 0).
+    """
     height, width = image.shape
     count = 0
     with_dark = dark.shape[0] > 0
@@ -58,22 +60,11 @@ def clipped_sigma(values: Float32Array, start: float) -> float:
 
 @njit(nogil=True, cache=True)
 def mean_of_two(
-    image: NDArray[Any],
-    dark: Float32Array,
-    ay: int,
-    ax: int,
-    by: int,
-    bx: int,
-    full: float,
-    out: Float32Array,
+    image: NDArray[Any], ay: int, ax: int, by: int, bx: int, full: float, out: Float32Array
 ) -> int:
-    """Fill `out` (H // 2, W // 2) with the mean of two pixels of each 2x2 cell; returns how many of these reach `full`.
-
-    `full` is a level of the image before the dark is taken off.
-    """
+    """Fill `out` (H // 2, W // 2) with the mean of two pixels of each 2x2 cell; returns how many of these reach `full`."""
     height, width = out.shape
     half, limit = np.float32(0.5), np.float32(2 * full)
-    with_dark = dark.shape[0] > 0
     reached = 0
     for y in range(height):
         first, second, target = image[2 * y + ay], image[2 * y + by], out[y]
@@ -83,10 +74,6 @@ def mean_of_two(
             count += np.int32(total >= limit)
             target[x] = half * total
         reached += count
-        if with_dark:
-            one, two = dark[2 * y + ay], dark[2 * y + by]
-            for x in range(width):
-                target[x] -= half * (one[2 * x + ax] + two[2 * x + bx])
     return reached
 
 
@@ -94,7 +81,7 @@ def mean_of_two(
 def mean_of_halves(
     words: NDArray[np.uint32], ay: int, ax: int, by: int, bx: int, full: float, out: Float32Array
 ) -> int:
-    """`mean_of_two` of a uint16 image without a dark whose rows are given as `words` of two pixels each.
+    """`mean_of_two` of a uint16 image whose rows are given as `words` of two pixels each.
 
     `ax`, `bx` are by how many bits a word is shifted right for the pixel: 0 or 16.
     """
@@ -115,11 +102,10 @@ def mean_of_halves(
 
 
 @njit(nogil=True, cache=True)
-def mean_of_four(image: NDArray[Any], dark: Float32Array, full: float, out: Float32Array) -> int:
+def mean_of_four(image: NDArray[Any], full: float, out: Float32Array) -> int:
     """Fill `out` (H // 2, W // 2) with the mean of each 2x2 block; returns how many of these reach `full`."""
     height, width = out.shape
     quarter, limit = np.float32(0.25), np.float32(4 * full)
-    with_dark = dark.shape[0] > 0
     reached = 0
     for y in range(height):
         upper, lower, target = image[2 * y], image[2 * y + 1], out[y]
@@ -130,19 +116,14 @@ def mean_of_four(image: NDArray[Any], dark: Float32Array, full: float, out: Floa
             count += np.int32(total >= limit)
             target[x] = quarter * total
         reached += count
-        if with_dark:
-            one, two = dark[2 * y], dark[2 * y + 1]
-            for x in range(width):
-                target[x] -= quarter * ((one[2 * x] + one[2 * x + 1]) + (two[2 * x] + two[2 * x + 1]))
     return reached
 
 
 @njit(nogil=True, cache=True)
-def whole(image: NDArray[Any], dark: Float32Array, full: float, out: Float32Array) -> int:
+def whole(image: NDArray[Any], full: float, out: Float32Array) -> int:
     """Fill `out` (H, W) with the pixels themselves; returns how many reach `full`."""
     height, width = out.shape
     limit = np.float32(full)
-    with_dark = dark.shape[0] > 0
     reached = 0
     for y in range(height):
         row, target = image[y], out[y]
@@ -152,10 +133,6 @@ def whole(image: NDArray[Any], dark: Float32Array, full: float, out: Float32Arra
             count += np.int32(value >= limit)
             target[x] = value
         reached += count
-        if with_dark:
-            below = dark[y]
-            for x in range(width):
-                target[x] -= below[x]
     return reached
 
 

@@ -80,6 +80,7 @@ def measure_frame(
     cfa_phase: str | None,
     full_scale_adu: float | None,
     dark: Float32Array | None = None,
+    dark_plane: Float32Array | None = None,
     overwrite: bool = False,
 ) -> FrameMeasurement:
     """Measure one light frame; never raises for what the pixels hold.
@@ -91,6 +92,7 @@ def measure_frame(
     full_scale_adu : level at which the camera saturates; when None it is the limit of uint16, or a level that many
         pixels share exactly
     dark : master dark (H, W) to subtract first
+    dark_plane : what `stars.make_plane` makes of the dark for this pattern, which spares making it for each frame
     overwrite : `raw` may be changed (its hot pixels are filled), which spares a copy
 
     Raises
@@ -120,7 +122,9 @@ def measure_frame(
     noise = pixel_noise(image, origin, 4 if interpolated else 2, dark=below)
     hot = find_hot(image, mosaic, noise_adu=noise)
     image = fill_hot(image, hot, mosaic, dark=below, overwrite=overwrite and not interpolated)
-    data, layout, step, saturated = make_plane(image, mosaic, dark=below, full=saturation)
+    data, layout, step, saturated = make_plane(image, mosaic, full=saturation)
+    if dark is not None:
+        data -= make_plane(below, mosaic)[0] if dark_plane is None else dark_plane
     if saturated > 0.3:
         return _hopeless(f"saturated: {saturated:.0%} of it", background=level, saturated=saturated)
     if not noise > 0:

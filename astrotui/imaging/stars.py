@@ -102,22 +102,23 @@ class Shape:
 
 
 def make_plane(
-    image: NDArray[Any], cfa: str | None, *, dark: Float32Array = NO_DARK, full: float = np.inf
+    image: NDArray[Any], cfa: str | None, *, full: float = np.inf
 ) -> tuple[Float32Array, Layout, int, float]:
     """The plane of a native image (H, W) to search, hot pixels filled before, with its layout and step.
 
-    The last is the share of its pixels that reach the level `full` before the `dark` is taken off.
+    The last is the share of its pixels that reach the level `full`. A dark's plane, taken off a frame's, leaves
+    what the dark would leave.
     """
     from astrotui.imaging.plane_kernels import mean_of_four, mean_of_halves, mean_of_two, whole
 
     height, width = image.shape
     if not cfa and image.size <= BIN_ABOVE_PIXELS:
         plane = np.empty(image.shape, np.float32)
-        return plane, "full", 1, whole(image, dark, full, plane) / plane.size
+        return plane, "full", 1, whole(image, full, plane) / plane.size
     plane = np.empty((height // 2, width // 2), np.float32)
     if cfa:
         one, two = plane_offsets(cfa)["G"]
-        if image.dtype == np.uint16 and not len(dark) and width % 2 == 0 and sys.byteorder == "little":
+        if image.dtype == np.uint16 and width % 2 == 0 and sys.byteorder == "little":
             # Two pixels at a time; of a row of pixels the compiler would take them one by one.
             greens = (one[0], 16 * one[1], two[0], 16 * two[1])
             return (
@@ -126,8 +127,8 @@ def make_plane(
                 2,
                 mean_of_halves(image.view(np.uint32), *greens, full, plane) / plane.size,
             )
-        return plane, "greens", 2, mean_of_two(image, dark, *one, *two, full, plane) / plane.size
-    return plane, "binned", 2, mean_of_four(image, dark, full, plane) / plane.size
+        return plane, "greens", 2, mean_of_two(image, *one, *two, full, plane) / plane.size
+    return plane, "binned", 2, mean_of_four(image, full, plane) / plane.size
 
 
 def subtract_sky(

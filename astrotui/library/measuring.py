@@ -62,12 +62,26 @@ class Answer:
     sample: str | None = None  # of the file that was measured
 
 
-# The dark of the session being measured, and what to do with pixels; forked children inherit both.
+# The dark of the session being measured, its planes by pattern, and what to do with pixels; forked children inherit it.
 _shared: dict[str, Any] = {}
 
 
 def _share(dark: "NDArray[np.float32] | None", keep: Keep | None) -> None:
-    _shared.update(dark=dark, keep=keep)
+    planes = _shared["planes"] if _shared.get("dark") is dark and "planes" in _shared else {}
+    _shared.update(dark=dark, keep=keep, planes=planes)
+
+
+def _dark_for(shape: tuple[int, ...], cfa: str | None) -> "dict[str, NDArray[np.float32] | None]":
+    """The dark and its plane for frames (..., H, W), as `measure_frame` takes them; none of another size."""
+    from astrotui.imaging.stars import make_plane
+
+    dark = _shared.get("dark")
+    if dark is None or dark.shape != shape[-2:]:
+        return {"dark": None}
+    pattern = None if len(shape) == 3 else cfa
+    if pattern not in _shared["planes"]:
+        _shared["planes"][pattern] = make_plane(dark, pattern)[0]
+    return {"dark": dark, "dark_plane": _shared["planes"][pattern]}
 
 
 def _begin(dark: "NDArray[np.float32] | None", keep: Keep | None) -> None:
@@ -106,12 +120,13 @@ def _measure_one(task: Task) -> Answer:
         return Answer(task, None, clean(error.reason, 300))
     except OSError as error:
         return Answer(task, None, clean(f"{NOT_READ}{error.strerror or error}", 300))
-    dark = _shared.get("dark")
-    if dark is not None and dark.shape != raw.shape[-2:]:
-        dark = None
     try:
         found = measure_frame(
-            raw, cfa_phase=task.cfa_phase, full_scale_adu=task.full_scale_adu, dark=dark, overwrite=True
+            raw,
+            cfa_phase=task.cfa_phase,
+            full_scale_adu=task.full_scale_adu,
+            overwrite=True,
+            **_dark_for(raw.shape, task.cfa_phase),
         )
         if (keep := _shared.get("keep")) is not None:
             keep(Path(task.path), raw, task.cfa_phase)
