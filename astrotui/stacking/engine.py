@@ -48,6 +48,7 @@ def run_plan(
     workers: int = 0,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    overwrite: bool = False,
 ) -> StackResult:
     """Run a plan and write its result.
 
@@ -64,6 +65,7 @@ def run_plan(
     progress : called as progress(stage, done, total) from this thread; may raise to cancel
     executor : of processes, here or on machines that mount the same library, which compute the bands of the second
         pass instead of this process's threads; the pixels are the same. Threads gain nothing from it
+    overwrite : take the place of a file at the plan's output, which the caller knows to be its own
 
     Raises
     ------
@@ -77,11 +79,11 @@ def run_plan(
     began = time.perf_counter()
     if plan.recipe.drizzle is not None:
         raise PlanError("drizzle is not built in yet: leave --drizzle out")
-    check_output(Path(plan.output))
+    check_output(Path(plan.output), overwrite)
     threads = workers or len(os.sched_getaffinity(0))
     tell = progress or (lambda stage, done, total: None)
     elsewhere = None if isinstance(executor, ThreadPoolExecutor) else executor
-    run = _Run(plan, masters, tag, threads, tell, elsewhere)
+    run = _Run(plan, masters, tag, threads, tell, elsewhere, overwrite)
     with ThreadPoolExecutor(threads, thread_name_prefix="stack") as pool:
         try:
             return run.run(pool, began)
@@ -100,6 +102,7 @@ class _Run:
         threads: int,
         tell: Progress,
         elsewhere: Executor | None,
+        overwrite: bool,
     ) -> None:
         self.plan = plan
         self.masters = masters
@@ -107,6 +110,7 @@ class _Run:
         self.threads = threads
         self.tell = tell
         self.elsewhere = elsewhere
+        self.overwrite = overwrite
         self.stages: dict[str, float] = {}
         self.color = bool(plan.cfa) or plan.planes == 3
         self.planes = 3 if self.color else 1
@@ -229,6 +233,7 @@ class _Run:
             result_header(plan, facts, reference_header(plan)),
             dict.fromkeys(("COVERAGE", "REJ_LOW", "REJ_HIGH"), (shape, np.uint16)),
             self.tag,
+            self.overwrite,
         )
         measured = Measured(area, self.planes)
         try:
