@@ -24,7 +24,8 @@ _HELP = {
 }
 
 
-def _recipe_options(command: Any) -> Any:
+def recipe_options(command: Any) -> Any:
+    """Add an option for each choice of a recipe."""
     defaults = Recipe()
     options = [
         click.option(
@@ -63,7 +64,7 @@ def _recipe_options(command: Any) -> Any:
 )
 @click.option("--memory", metavar="SIZE", help="Memory budget, like 1GB.")
 @click.option("--workers", type=click.IntRange(0, 256), default=0, help="Threads; 0 is one a processor.")
-@_recipe_options
+@recipe_options
 @shared_options
 @pass_state
 def stack(
@@ -87,6 +88,10 @@ def stack(
     What is unmeasured is measured, masters are made, and the result is written with its manifest and a preview.
     Ctrl+C stops waiting; the job goes on.
     """
+    from astrotui.jobs.launch import prepare_worker
+
+    if not no_start:
+        prepare_worker("stack")
     from astrotui.cli.jobs_shared import queue, queue_and_launch, wait_for_result
     from astrotui.library.planning import check_request
     from astrotui.library.requests import title_of

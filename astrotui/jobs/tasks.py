@@ -72,7 +72,7 @@ def run_stack(work: "Work") -> None:
 
     # Where the time of a stack goes, so that its end can be told before half of it is over.
     work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
-    plan = _plan(work)
+    plan = make_stack_plan(work)
     for path in (plan.output, plan.manifest):
         work.note_part(Path(path))
     _stack(work, plan)
@@ -199,7 +199,7 @@ def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
         work.log.info("a master is tried again after measuring: %s", clean(error, 300))
 
 
-def _plan(work: "Work") -> StackPlan:
+def make_stack_plan(work: "Work") -> StackPlan:
     """The plan of an earlier attempt, a plan that was asked for, or a new one."""
     if (known := work.plan()) is not None:
         return known
