@@ -35,8 +35,10 @@ def run_index(work: "Work") -> None:
 
 def run_measure(work: "Work") -> None:
     """Measure sessions; payload `{"sessions": [id, ...], "force": bool}`. Keeps a small picture of each frame."""
+    from astrotui.imaging.compiler import load_compiler
     from astrotui.rendering.small import prune
 
+    load_compiler()
     sessions = work.payload["sessions"]
     report = _measure(work, sessions, force=bool(work.payload.get("force")))
     prune(parse_size(load_settings().previews_cap))
@@ -68,8 +70,10 @@ def run_render(work: "Work") -> None:
 
 def run_stack(work: "Work") -> None:
     """Stack; payload is a `StackRequest`, or `{"plan": path}` to run a stored plan again."""
+    from astrotui.imaging.compiler import load_compiler
     from astrotui.library.master_cache import hold_to_cap
 
+    load_compiler()
     # Where the time of a stack goes, so that its end can be told before half of it is over.
     work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
     plan = make_stack_plan(work)
