@@ -1,6 +1,7 @@
 """Where a frame's pixels lie on the reference when its lens bends straight lines: a matrix between undistorted pixels."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Lens:
         """A lens whose axis meets the middle of frames of `width` by `height` pixels."""
         return cls((width - 1) / 2, (height - 1) / 2, float(np.hypot(width, height)) / 2, k1, k2)
 
-    @property
+    @cached_property
     def limit(self) -> float:
         """Undistorted radius, in units of `radius`, up to which no two points are shown at one place."""
         roots = (
@@ -95,7 +96,7 @@ class Mapping:
 
     def to_frame(self, x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Frame pixels of reference pixels; arrays of any one shape."""
-        return self._through(np.linalg.inv(self.matrix), x, y)
+        return self._through(np.asarray(np.linalg.inv(self.matrix), np.float64), x, y)
 
     def _through(
         self, matrix: Float64Array, x: Float64Array, y: Float64Array

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from astrotui.errors import PlanError
+from astrotui.imaging.mapping import Mapping
 from astrotui.imaging.types import Float64Array, Mask
 
 MAX_PIXELS = 400_000_000
@@ -28,7 +29,68 @@ def outline(transform: Float64Array, width: int, height: int, inset: float = 0.0
     """Corners of a frame's outer pixel centers in reference pixels, (4, 2)."""
     a, b, c, d = inset, inset, width - 1 - inset, height - 1 - inset
     corners = np.array([[a, b, 1], [c, b, 1], [c, d, 1], [a, d, 1]], np.float64) @ np.asarray(transform).T
-    return corners[:, :2] / corners[:, 2:]
+    inside_left = corners[:, :2] / corners[:, 2:]
+    return inside_left[::-1] if np.linalg.det(np.asarray(transform)[:2, :2]) < 0 else inside_left
+
+
+def bent_outline(mapping: Mapping, width: int, height: int, *, inner: bool) -> Polygon:
+    """A convex outline of a frame whose sides a lens bends, in reference pixels.
+
+    `inner` gives the largest quadrilateral along the sides that holds nothing but the frame, else the hull of it.
+    """
+    along = np.linspace(0.0, 1.0, 33)
+    x0, x1 = np.zeros_like(along), np.full_like(along, width - 1.0)
+    y0, y1 = np.zeros_like(along), np.full_like(along, height - 1.0)
+    sides = [
+        np.stack(mapping.to_reference(x, y), axis=1)
+        for x, y in ((along * x1, y0), (x1, along * y1), (x1 - along * x1, y1), (x0, y1 - along * y1))
+    ]
+    points = np.concatenate(sides)
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 3:
+        return np.zeros((0, 2))
+    hull = _hull(points)
+    if not inner:
+        return hull
+    for whole in sides:
+        side = whole[np.isfinite(whole).all(axis=1)]
+        if len(side) < 2:
+            continue
+        start, end = side[0], side[-1]
+        ahead = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
+        left = np.array([-ahead[1], ahead[0]])
+        start = start + left * max(0.0, float(((side - start) @ left).max()))
+        far = 1e7
+        hull = clip_polygon(
+            hull,
+            np.array(
+                [
+                    start - far * ahead,
+                    start + far * ahead,
+                    start + far * (ahead + left),
+                    start + far * (left - ahead),
+                ]
+            ),
+        )
+    return hull
+
+
+def _hull(points: Polygon) -> Polygon:
+    """Convex hull (Andrew 1979), its corners in the order of an outline."""
+    ordered = sorted(map(tuple, points.tolist()))
+
+    def half(row: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+        kept: list[tuple[float, ...]] = []
+        for p in row:
+            while len(kept) > 1:
+                (ax, ay), (bx, by) = kept[-2], kept[-1]
+                if (bx - ax) * (p[1] - ay) - (by - ay) * (p[0] - ax) > 0:
+                    break
+                kept.pop()
+            kept.append(p)
+        return kept[:-1]
+
+    return np.array(half(ordered) + half(ordered[::-1]), np.float64)
 
 
 def clip_polygon(polygon: Polygon, by: Polygon) -> Polygon:

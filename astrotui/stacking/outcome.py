@@ -1,6 +1,6 @@
 """What is told of a stack when it is done: counts, noise and sharpness of the result, each frame's part."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,7 @@ def frame_outcomes(plan: StackPlan, found: PassOne) -> tuple[FrameOutcome, ...]:
                 tuple(float(v) for v in one.factor),
                 tuple(float(v) for v in one.offset),
                 one.matched,
+                None if one.lens is None else astuple(one.lens),
             )
         )
     return tuple(rows)

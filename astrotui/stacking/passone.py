@@ -8,6 +8,7 @@ from math import ceil, sqrt
 import numpy as np
 
 from astrotui.errors import FrameError, PlanError
+from astrotui.imaging.mapping import Lens, Mapping
 from astrotui.imaging.normalize import (
     Level,
     NormalizationError,
@@ -18,9 +19,11 @@ from astrotui.imaging.normalize import (
 from astrotui.imaging.register import relative_transparency
 from astrotui.imaging.scoring import frame_weights
 from astrotui.imaging.types import Float64Array
+from astrotui.stacking.brightness import light_ratio
 from astrotui.stacking.calibration import LoadedCalibration
-from astrotui.stacking.framing import Polygon, area, common_area, outline
-from astrotui.stacking.placing import Candidate, register_frames
+from astrotui.stacking.framing import Polygon, area, bent_outline, clip_polygon, common_area, outline
+from astrotui.stacking.overlaps import Overlaps
+from astrotui.stacking.placing import Candidate, Placement, register_frames
 from astrotui.stacking.plan import SkippedFrame, StackPlan
 from astrotui.stacking.sampling import FrameSample, covered, sample_frame
 from astrotui.text import plural
@@ -28,6 +31,7 @@ from astrotui.text import plural
 Progress = Callable[[str, int, int], None]
 _SAMPLED_WHOLE = 100  # frames; the samples of more take no more memory
 _LEAST_COMMON = 0.05  # of the reference: with less in common, frames are levelled in pairs
+_LEAST_SEEN = 0.01  # of the reference: a frame that shows less of the result's field stays out
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ class UsedFrame:
     location : float64 (planes,), of the sky, raw ADU
     weight : 1 for the heaviest
     note : what was done differently for it
+    lens : `transform` lies between its undistorted pixels; see `imaging.mapping.Mapping`
     """
 
     index: int
@@ -59,6 +64,12 @@ class UsedFrame:
     location: Float64Array
     weight: float = 1.0
     note: str = ""
+    lens: Lens | None = None
+
+    @property
+    def mapping(self) -> Mapping:
+        """Where its pixels lie on the reference, and back."""
+        return Mapping(self.transform, self.lens)
 
 
 @dataclass(eq=False)
@@ -72,6 +83,7 @@ class PassOne:
     sky, noise : float64 (planes,), of the result's background and of one pixel of the reference, ADU
     outlines : of the used frames in reference pixels
     normalize : the kinds that were applied
+    notes : what was decided about where frames lie
     """
 
     used: list[UsedFrame]
@@ -81,6 +93,7 @@ class PassOne:
     outlines: list[Polygon]
     normalize: str
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def first_pass(
@@ -111,26 +124,81 @@ def first_pass(
     for index, reason in (lost or {}).items():
         skip(index, reason)
     samples = _samples(plan, calibrations, pool, progress, skip, skipped)
-    candidates = register_frames(plan, samples, skip)
+    placement = register_frames(plan, samples, skip)
+    candidates = _in_sight(plan, placement, skip)
     if not candidates:
         raise PlanError(_nothing(skipped))
-    outlines = [
-        outline(c.transform, plan.frames[c.index].width, plan.frames[c.index].height) for c in candidates
-    ]
+    outlines = [_outline(plan, c, placement.lens) for c in candidates]
     base = _base(plan, candidates)
     reference = outline(np.eye(3), plan.width, plan.height)
     common = common_area(outlines)
     if area(common) < _LEAST_COMMON * area(reference):
         common = np.zeros((0, 2))
-    used, kinds, sky = _normalize(plan, candidates, outlines, base, common, pool, skip)
+    network = _levels_over_others(plan, placement, candidates, outlines, base) if not len(common) else None
+    used, kinds, sky = _normalize(plan, placement, candidates, outlines, base, common, network, pool, skip)
     used = _weigh(plan, used, skip)
     if not used:
         raise PlanError(_nothing(skipped))
     indices = {frame.index for frame in used}
     kept = [o for c, o in zip(candidates, outlines, strict=True) if c.index in indices]
     return PassOne(
-        used, skipped, sky, base.sample.noise, kept, "+".join(sorted(kinds)), _warnings(used, kinds, plan)
+        used,
+        skipped,
+        sky,
+        base.sample.noise,
+        kept,
+        "+".join(sorted(kinds)),
+        [*placement.warnings, *_warnings(used, kinds, plan)],
+        placement.notes,
     )
+
+
+def _outline(plan: StackPlan, candidate: Candidate, lens: Lens | None) -> Polygon:
+    frame = plan.frames[candidate.index]
+    if lens is None:
+        return outline(candidate.transform, frame.width, frame.height)
+    inner = plan.recipe.frame != "union"
+    return bent_outline(Mapping(candidate.transform, lens), frame.width, frame.height, inner=inner)
+
+
+def _in_sight(plan: StackPlan, placement: Placement, skip: Callable[[int, str], None]) -> list[Candidate]:
+    """Candidates that show something of the field of the result."""
+    if plan.recipe.frame == "union":
+        return placement.candidates
+    field = outline(np.eye(3), plan.width, plan.height)
+    kept = []
+    for candidate in placement.candidates:
+        seen = area(clip_polygon(field, _outline(plan, candidate, placement.lens)))
+        if seen >= _LEAST_SEEN * area(field):
+            kept.append(candidate)
+        else:
+            skip(candidate.index, "lies outside the reference's field: --frame union takes it in")
+    return kept
+
+
+def _levels_over_others(
+    plan: StackPlan,
+    placement: Placement,
+    candidates: Sequence[Candidate],
+    outlines: Sequence[Polygon],
+    base: Candidate,
+) -> Overlaps | None:
+    """Levels of pairs of frames where they overlap, when some have nothing in common with the base."""
+    places = {c.index: one for c, one in zip(candidates, outlines, strict=True)}
+    least = _LEAST_COMMON * plan.width * plan.height
+    if all(area(clip_polygon(one, places[base.index])) >= least for one in places.values()):
+        return None
+    known = {c.index: c for c in candidates}
+    pairs = {(link.a, link.b) for link in placement.links if link.a in known and link.b in known}
+    pairs |= {(index, base.index) for index in known if index != base.index}
+    overlaps = Overlaps(base.index)
+    for a, b in sorted(pairs):
+        shared = clip_polygon(places[a], places[b])
+        if area(shared) < _LEAST_SEEN * plan.width * plan.height:
+            continue
+        levels = _level(known[a], shared, placement.lens), _level(known[b], shared, placement.lens)
+        overlaps.add(a, b, *levels, area(shared))
+    return overlaps
 
 
 def _samples(
@@ -179,33 +247,38 @@ def _base(plan: StackPlan, candidates: Sequence[Candidate]) -> Candidate:
 
 def _normalize(
     plan: StackPlan,
+    placement: Placement,
     candidates: Sequence[Candidate],
     outlines: Sequence[Polygon],
     base: Candidate,
     common: Polygon,
+    network: Overlaps | None,
     pool: Executor,
     skip: Callable[[int, str], None],
 ) -> tuple[list[UsedFrame], set[str], Float64Array]:
     from astrotui.imaging.warp import plan_warp
 
-    lights = {c.index: _light(plan, c) for c in candidates}
+    lights = {c.index: _light(plan, c, base) for c in candidates}
     base_light = lights[base.index] or 1.0
     base_outline = outlines[list(candidates).index(base)]
-    common_level = _level(base, common if len(common) else base_outline)
+    lens = placement.lens
+    common_level = _level(base, common if len(common) else base_outline, lens)
     sky = common_level.location
     used, kinds = [], set()
 
     def levels(candidate: Candidate, own: Polygon) -> tuple[Level, Level]:
         if len(common):
-            return _level(candidate, common), common_level
-        place = common_area([own, base_outline])
-        return _level(candidate, place), _level(base, place)
+            return _level(candidate, common, lens), common_level
+        place = own if network is not None else common_area([own, base_outline])
+        return _level(candidate, place, lens), common_level if network is not None else _level(
+            base, place, lens
+        )
 
     found = pool.map(levels, candidates, outlines)
     for candidate, (level, reference_level) in zip(candidates, found, strict=True):
         frame = plan.frames[candidate.index]
         try:
-            spread = plan_warp(candidate.transform, frame.width, frame.height).area
+            spread = plan_warp(candidate.transform, frame.width, frame.height, lens=lens).area
         except ValueError as error:
             skip(candidate.index, f"cannot be aligned: {error}")
             continue
@@ -238,14 +311,22 @@ def _normalize(
                 candidate.sample.noise,
                 level.location,
                 note="; ".join(text for text in (candidate.note, note) if text),
+                lens=lens,
             )
         )
+    if network is not None and used:
+        kind = "stars" if "stars" in kinds else sorted(kinds)[0]
+        agreed = network.agree(kind, {u.index: u.factor for u in used})
+        used = [replace(u, factor=agreed[u.index][0], offset=agreed[u.index][1]) for u in used]
     return used, kinds, sky
 
 
-def _light(plan: StackPlan, candidate: Candidate) -> float | None:
+def _light(plan: StackPlan, candidate: Candidate, base: Candidate) -> float | None:
     """Transparency of a frame relative to the plan's reference, from stars that both have."""
-    if candidate.index == plan.reference:
+    if plan.anchor is not None and candidate is not base:
+        own = plan.frames[candidate.index], plan.frames[base.index]
+        return light_ratio(*own, candidate.transform, base.transform)
+    if candidate is base if plan.anchor is not None else candidate.index == plan.reference:
         return 1.0
     frame, reference = plan.frames[candidate.index], plan.frames[plan.reference]
     return relative_transparency(
@@ -259,8 +340,8 @@ def _light(plan: StackPlan, candidate: Candidate) -> float | None:
     )
 
 
-def _level(candidate: Candidate, polygon: Polygon) -> Level:
-    valid = covered(candidate.sample, candidate.transform, polygon)
+def _level(candidate: Candidate, polygon: Polygon, lens: Lens | None = None) -> Level:
+    valid = covered(candidate.sample, candidate.transform, polygon, lens)
     return measure_level(candidate.sample.values, valid, method="ikss")
 
 

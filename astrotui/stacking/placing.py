@@ -1,7 +1,7 @@
 """Where the frames of a stack lie on their reference, from the star lists of the plan."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.errors import AstrotuiError
-from astrotui.imaging.geometry import apply, common_offsets
+from astrotui.imaging.mapping import Lens
 from astrotui.imaging.normalize import MIN_MATCHED_STARS
 from astrotui.imaging.register import (
     Model,
@@ -18,51 +18,121 @@ from astrotui.imaging.register import (
     match_stars,
     round_to_integer_shift,
 )
-from astrotui.imaging.types import Float64Array, StarList
+from astrotui.imaging.types import Float64Array
+from astrotui.stacking.hands import match_either_hand, other_scale
+from astrotui.stacking.linking import Link, turned_hint
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.sampling import FrameSample
+from astrotui.stacking.together import Sights, Together, lay_together, stars_ask_for_more
 
 
 @dataclass(eq=False)
 class Candidate:
-    """A frame whose place is known."""
+    """A frame whose place is known.
+
+    `light` is its transparency relative to the reference where that was found over other frames.
+    """
 
     index: int
     registration: Registration
     transform: Float64Array
     sample: FrameSample
     note: str = ""
+    light: float | None = None
+
+
+@dataclass(eq=False)
+class Placement:
+    """Where frames lie.
+
+    Attributes
+    ----------
+    candidates : in the plan's order
+    lens : of all frames; the transforms then lie between undistorted pixels
+    links : frames with common stars, where not all share their stars with the reference
+    notes, warnings : for people
+    """
+
+    candidates: list[Candidate]
+    lens: Lens | None = None
+    links: list[Link] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def register_frames(
     plan: StackPlan,
     samples: Iterable[tuple[int, FrameSample]],
     skip: Callable[[int, str], None],
-) -> list[Candidate]:
-    """Place each sampled frame; those that cannot be are skipped with the reason. All in the plan's order."""
-    reference = plan.frames[plan.reference]
-    found = []
+) -> Placement:
+    """Place each sampled frame; those that cannot be are skipped with the reason.
+
+    Each is laid on the reference. Where some do not lie there, or only by the middle of the field, all are laid on each
+    other: see `together`.
+    """
+    reference = plan.base
+    direct: dict[int, Registration] = {}
+    lost: dict[int, str] = {}
+    seen: dict[int, FrameSample] = {}
     before = np.eye(3)
     for index, sample in samples:
-        frame = plan.frames[index]
+        seen[index] = sample
         try:
-            registration = _place(plan, frame, reference, before)
+            direct[index] = _place(plan, plan.frames[index], reference, before)
+        except RegistrationError as error:
+            lost[index] = error.reason
+        else:
+            before = direct[index].transform
+    placement = Placement([])
+    sights = Sights.of(plan)
+    if plan.anchor is not None:
+        direct[sights.root] = _place(plan, reference, reference, before)
+    asks = sights.free and stars_ask_for_more(sights, direct)
+    if plan.recipe.align != "none" and sights.root in direct and (lost or asks):
+        together = lay_together(sights, direct, list(lost), afresh=asks)
+        for index in together.apart:
+            lost.pop(index, None)
+            skip(index, f"cannot be aligned: {together.apart[index]}")
+        if together.gained or together.bent:
+            _take_over(together, direct, lost, placement)
+        placement.warnings += together.warnings
+        placement.notes += together.notes
+    for index, reason in lost.items():
+        try:
+            direct[index] = _place_by_picture(plan, plan.frames[index], reference, reason)
         except RegistrationError as error:
             skip(index, f"cannot be aligned: {error.reason}")
-            continue
+    for index in sorted(seen.keys() & direct.keys()):
+        registration = direct[index]
         transform = registration.transform
+        frame = plan.frames[index]
         if plan.recipe.align == "shift" and plan.recipe.resample == "nearest":
             transform = round_to_integer_shift(registration, (frame.height, frame.width))
         if plan.recipe.align == "none":
             transform = np.eye(3)
-        if not np.linalg.det(transform[:2, :2]) > 0:
-            skip(index, "cannot be aligned: it is mirrored")
+        if misfit := other_scale(registration):
+            skip(index, misfit)
             continue
-        before = registration.transform
-        found.append(Candidate(index, registration, transform, sample, note=registration.warning or ""))
-    if plan.recipe.align != "none":
-        return _with_stars(found, skip)
-    return found
+        placement.candidates.append(
+            Candidate(index, registration, transform, seen[index], note=registration.warning or "")
+        )
+    if placement.links:
+        for candidate in placement.candidates:
+            candidate.light = together.light.get(candidate.index)
+    elif plan.recipe.align != "none":
+        placement.candidates = _with_stars(placement.candidates, skip)
+    return placement
+
+
+def _take_over(
+    together: Together, direct: dict[int, Registration], lost: dict[int, str], placement: Placement
+) -> None:
+    direct |= together.registrations
+    for index in together.registrations:
+        lost.pop(index, None)
+    for index in set(direct) - set(together.registrations):
+        lost[index] = direct.pop(index).warning or "it does not fit its neighbors"
+    placement.lens, placement.links = together.lens, together.links
 
 
 def _with_stars(found: list[Candidate], skip: Callable[[int, str], None]) -> list[Candidate]:
@@ -76,12 +146,16 @@ def _with_stars(found: list[Candidate], skip: Callable[[int, str], None]) -> lis
     return [candidate for candidate in found if candidate.registration.matched > 0]
 
 
-def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Float64Array) -> Registration:
-    """The frame on the reference; `before` is the transform of the frame before it."""
+def _model(plan: StackPlan) -> Model:
     align = plan.recipe.align
-    model: Model = "similarity" if align in ("auto", "none") else align  # type: ignore[assignment]
+    return "similarity" if align in ("auto", "none", "comet") else align  # type: ignore[return-value]
+
+
+def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Float64Array) -> Registration:
+    """The frame on the reference by their stars; `before` is the transform of the frame before it."""
+    model = _model(plan)
     shape = (frame.height, frame.width)
-    if align == "none":
+    if plan.recipe.align == "none":
         try:  # the stars are matched for their light only
             return match_stars(frame.stars, reference.stars, model="shift", shape=shape, hint=np.eye(3))
         except RegistrationError:
@@ -91,32 +165,23 @@ def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Floa
         everyone = np.arange(len(frame.stars))
         return Registration(np.eye(3), len(everyone), 0.0, everyone, everyone, model)
     span = _span(frame.date_obs, reference.date_obs)
-    try:
-        hint = _hint(frame.stars, reference.stars, before)
-        return match_stars(frame.stars, reference.stars, model=model, shape=shape, span_s=span, hint=hint)
-    except RegistrationError:
-        pictures = _pictures(frame, reference)
-        if pictures is None:
-            raise
-        return match_stars(
-            frame.stars, reference.stars, model=model, shape=shape, span_s=span, images=pictures
-        )
+    hint = turned_hint(frame.stars, reference.stars, before)
+    return match_either_hand(frame.stars, reference.stars, model=model, shape=shape, span_s=span, hint=hint)
 
 
-def _hint(stars: StarList, reference: StarList, before: Float64Array) -> Float64Array | None:
-    """The turn of the frame before with the shift that most pairs of bright stars share.
-
-    Frames follow each other with hardly any turn. Where this is right it is a hundred times quicker than
-    matching triangles, which are tried when it is not believed.
-    """
-    count = 60
-    points, targets = (
-        np.stack([s.x[:count], s.y[:count]], axis=1).astype(np.float64) for s in (stars, reference)
+def _place_by_picture(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, reason: str) -> Registration:
+    """The frame on the reference by what both look like, where stars were of no use for `reason`."""
+    pictures = _pictures(frame, reference)
+    if pictures is None:
+        raise RegistrationError(reason)
+    return match_stars(
+        frame.stars,
+        reference.stars,
+        model=_model(plan),
+        shape=(frame.height, frame.width),
+        span_s=_span(frame.date_obs, reference.date_obs),
+        images=pictures,
     )
-    if min(len(points), len(targets)) < 3:
-        return None
-    offsets = common_offsets(apply(before, points), targets)
-    return offsets[0] @ before if offsets else None
 
 
 def _pictures(frame: PlanFrame, reference: PlanFrame) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -18,6 +18,7 @@ class FrameOutcome:
     transform : the nine numbers, row by row, of the 3x3 matrix that maps frame to reference pixels
     factor, offset : by plane, x' = factor * x + offset brought it to the level of the reference
     matched : stars that fixed the transform
+    lens : center x, y, radius, k1 and k2 of `imaging.mapping.Lens`; the transform then lies between undistorted pixels
     """
 
     path: str
@@ -28,6 +29,7 @@ class FrameOutcome:
     factor: tuple[float, ...] | None = None
     offset: tuple[float, ...] | None = None
     matched: int | None = None
+    lens: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from astrotui.errors import FrameError
 from astrotui.frames.pixels import open_frame
+from astrotui.imaging.mapping import Lens, Mapping
 from astrotui.imaging.types import Float32Array, Float64Array, Mask
 from astrotui.stacking.calibration import LoadedCalibration
 from astrotui.stacking.plan import PlanFrame
@@ -118,10 +119,14 @@ def difference_noise(differences: NDArray[np.floating]) -> float:
     return sigma / 2**0.5
 
 
-def covered(sample: FrameSample, transform: Float64Array, polygon: Float64Array) -> Mask:
+def covered(
+    sample: FrameSample, transform: Float64Array, polygon: Float64Array, lens: Lens | None = None
+) -> Mask:
     """Which samples lie in an area given in reference pixels: bool (ny, nx)."""
     from astrotui.imaging.warp import project
     from astrotui.stacking.framing import inside
 
     x, y = np.meshgrid(sample.x, sample.y)
+    if lens is not None:
+        return inside(polygon, *Mapping(transform, lens).to_reference(x, y))
     return inside(polygon, *project(transform, x, y))
