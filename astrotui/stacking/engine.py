@@ -293,16 +293,17 @@ class _Run:
 
     def _task(self, used: UsedFrame, calibrations: Sequence[LoadedCalibration]) -> FrameTask:
         plan, frame = self.plan, self.plan.frames[used.index]
-        transform, width, height = used.transform, frame.width, frame.height
+        transform, lens, width, height = used.transform, used.lens, frame.width, frame.height
         phase = (0, 0, -1)
         if self.half:  # pixel x of a plane, and of the result, lies at 2 x + 0.5 of the mosaic
             transform = np.linalg.inv(_CELLS) @ transform @ _CELLS
+            lens = None if lens is None else lens.halved()
             width, height = width // 2, height // 2
         elif frame.cfa:
             phase = (*red_phase(frame.cfa), BILINEAR if plan.recipe.debayer == "bilinear" else MALVAR)
         return FrameTask(
             source=used.index,
-            warp=plan_warp(transform, width, height, plan.recipe.resample),
+            warp=plan_warp(transform, width, height, plan.recipe.resample, lens),
             width=frame.width,
             height=frame.height,
             raw_planes=frame.planes,
@@ -381,6 +382,8 @@ class _Run:
                     (*plan.warnings, *(w for c in calibrations for w in c.warnings), *found.warnings)
                 )
             ),
-            notes=tuple(dict.fromkeys(note for loaded in calibrations for note in loaded.notes)),
+            notes=tuple(
+                dict.fromkeys((*found.notes, *(note for loaded in calibrations for note in loaded.notes)))
+            ),
             frames=frame_outcomes(plan, found),
         )
