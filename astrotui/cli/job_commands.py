@@ -105,7 +105,7 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
                     queue.show(catalog, job_id)  # there has to be one
                     wait_for_result(catalog, job_id)
                 record = queue.show(catalog, job_id)
-                stack = stack_of_job(catalog, job_id) if record.kind == "stack" else None
+                stack = stack_of_job(catalog, job_id) if record.kind in ("stack", "watch") else None
         result = queue.result(catalog, job_id)
     if state.json:
         emit({**record.to_dict(), "result": result})

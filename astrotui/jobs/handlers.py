@@ -16,6 +16,7 @@ HANDLERS: dict[str, str] = {
     "measure": "astrotui.jobs.tasks:run_measure",
     "stack": "astrotui.jobs.tasks:run_stack",
     "render": "astrotui.jobs.tasks:run_render",
+    "watch": "astrotui.jobs.watch:run_watch",
 }
 
 

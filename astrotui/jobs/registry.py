@@ -18,8 +18,10 @@ from astrotui.jobs.owner import Owner, is_dead
 from astrotui.jobs.records import LIVE, now
 
 REFRESH_S = 20.0
-# Kinds that take no slot: one of them runs beside the stacks, for nobody should wait an hour for new frames or a picture.
-BESIDE = ("index", "render")
+# Kinds that take no slot, in lanes beside the stacks, and how many of a lane run at a time: nobody should wait an hour
+# for new frames or a picture, and who watches waits all night long, mostly for the sky.
+LANES = ((("index", "render"), 1), (("watch",), 2))
+BESIDE = tuple(kind for kinds, _ in LANES for kind in kinds)
 STALE_S = 90.0  # a worker that has not refreshed its entry for so long serves nobody
 _WORKER = "worker."
 _PAUSED = "queue.paused"
@@ -79,9 +81,9 @@ def slots(db: DbSession) -> int:
 
 
 def most_workers(db: DbSession) -> int:
-    """How many workers have something to do at most: one a slot, and one for the short jobs beside them."""
-    beside = select(Job.id).where(Job.kind.in_(BESIDE), Job.status.in_(LIVE)).limit(1)
-    return slots(db) + (db.execute(beside).first() is not None)
+    """How many workers have something to do at most: one a slot, and those that the lanes beside them keep busy."""
+    rows = db.execute(select(Job.kind).where(Job.kind.in_(BESIDE), Job.status.in_(LIVE))).scalars().all()
+    return slots(db) + sum(min(most, sum(kind in kinds for kind in rows)) for kinds, most in LANES)
 
 
 def startable(db: DbSession, running: Iterable[str]) -> ColumnElement[bool]:
@@ -90,9 +92,9 @@ def startable(db: DbSession, running: Iterable[str]) -> ColumnElement[bool]:
     first = aliased(Job)
     waits = exists().where(first.id == Job.after_id, first.status != "done")
     free = [
-        false() if any(kind in BESIDE for kind in kinds) else Job.kind.in_(BESIDE),
-        Job.kind.not_in(BESIDE) if sum(kind not in BESIDE for kind in kinds) < slots(db) else false(),
+        Job.kind.in_(lane) if sum(kind in lane for kind in kinds) < most else false() for lane, most in LANES
     ]
+    free.append(Job.kind.not_in(BESIDE) if sum(kind not in BESIDE for kind in kinds) < slots(db) else false())
     return and_(Job.status == "queued", or_(*free), ~waits)
 
 

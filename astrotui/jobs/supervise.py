@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from astrotui.catalog.database import Catalog
+    from astrotui.jobs.spare import Spare
 
 TICK_S = 0.05  # how long a wish to cancel can go unseen
 REPORT_S = 0.25  # progress is written at most four times a second
@@ -59,6 +60,7 @@ class Attempt:
     is_stopping : asked all the time; True gives the job back
     on_heartbeat : called with every heartbeat
     wake : descriptor that interrupts waiting
+    spare : a work process that waits for its order
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Attempt:
         is_stopping: Callable[[], bool] = lambda: False,
         on_heartbeat: Callable[[], None] = lambda: None,
         wake: int | None = None,
+        spare: "Spare | None" = None,
     ) -> None:
+        self._spare = spare
         self._catalog = catalog
         self._record = record
         self._owner = owner
@@ -117,6 +121,7 @@ class Attempt:
                 self._owner,
                 options=self._options,
                 wake=self._wake,
+                spare=self._spare,
             )
         except OSError as error:
             return self._die(log, f"the work process could not be started: {error.strerror or error}")
@@ -182,7 +187,8 @@ class Attempt:
         if self._progress is None:
             return
         at = time.monotonic()
-        eta_s = self._eta.remaining(at)
+        # Nobody knows when a watch ends: what its stages tell is the end of a round.
+        eta_s = None if self._record.kind == "watch" else self._eta.remaining(at)
         current = (*self._progress, None if eta_s is None else round(eta_s))
         if current == self._written or (at - self._written_at < REPORT_S and not at_once):
             return
