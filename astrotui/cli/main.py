@@ -34,6 +34,7 @@ COMMANDS = {
     "decisions": "decisions_commands:decisions",
     "stack": "stack_commands:stack",
     "stacks": "stack_commands:stacks",
+    "watch": "watch_commands:watch",
     "masters": "masters_commands:masters",
     "render": "render_commands:render",
     "compose": "compose_commands:compose",
