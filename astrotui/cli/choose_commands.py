@@ -19,6 +19,9 @@ NAMED_PRIORITY = 4  # under that of a session somebody looks at in the app
 @pass_state
 def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) -> None:
     """Detect stars, measure and score the lights of SESSIONs (of all that need it without one)."""
+    from astrotui.jobs.launch import prepare_worker
+
+    prepare_worker("measure")
     from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
     from astrotui.library.listing import resolve_all
     from astrotui.library.measure import sessions_by_need

@@ -42,6 +42,9 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
     Without ROOT, all known roots are looked at. Nothing under a root is ever written. Files that vanished are marked
     missing and keep their decisions. A ROOT that is empty or gone is taken for a disk that is not mounted.
     """
+    from astrotui.jobs.launch import prepare_worker
+
+    prepare_worker("index")
     from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
     from astrotui.library.index_report import IndexReport
     from astrotui.library.roots import list_roots

@@ -15,6 +15,7 @@ from typing import Any
 from astrotui.config import places
 from astrotui.jobs.owner import Owner
 from astrotui.jobs.processes import MARK, OWNER, end_strays, has_ended, mark, signal_group
+from astrotui.jobs.spare import Spare
 
 KILL_AFTER_S = 0.7
 _CHUNK = 65536
@@ -38,6 +39,7 @@ class Child:
     command : begins the work, such as `[python, -m, astrotui.jobs.work]`; job and options are appended
     owner : holder of the lease that the work may write under
     wake : a descriptor that interrupts `listen` when it becomes readable
+    spare : a work process that waits for its order; taken instead of starting one
     """
 
     def __init__(
@@ -50,41 +52,18 @@ class Child:
         *,
         options: Sequence[str] = (),
         wake: int | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self._place = (catalog, job_id, attempt)
         self._selector = selectors.DefaultSelector()
         self._pending = {"messages": b"", "lines": b""}
-        told, tell = os.pipe()
-        held, self._lifeline = os.pipe()
-        heard, say = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *command,
-                    str(job_id),
-                    "--catalog",
-                    str(catalog),
-                    *options,
-                    "--messages",
-                    str(tell),
-                    "--lifeline",
-                    str(held),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=say,
-                stderr=say,
-                pass_fds=(tell, held),
-                process_group=0,
-                env=_environment(owner, mark(catalog, job_id, attempt)),
-            )
-        except BaseException:
-            for descriptor in (told, heard, self._lifeline):
-                os.close(descriptor)
-            self._selector.close()
-            raise
-        finally:
-            for descriptor in (tell, held, say):
-                os.close(descriptor)
+        arguments = [str(job_id), "--catalog", str(catalog), *options]
+        surroundings = _environment(owner, mark(catalog, job_id, attempt))
+        self._process: subprocess.Popen[bytes] | Spare
+        if spare is not None and spare.begin(arguments, surroundings):
+            self._process, told, heard, self._lifeline = spare, spare.told, spare.heard, spare.lifeline
+        else:
+            told, heard = self._start([*command, *arguments], {**os.environ, **surroundings})
         self._pipes = {told: "messages", heard: "lines"}
         for descriptor, name in self._pipes.items():
             os.set_blocking(descriptor, False)
@@ -97,6 +76,31 @@ class Child:
         ):  # only Linux has it; elsewhere the next tick sees the end
             self._handle = os.pidfd_open(self._process.pid)
             self._selector.register(self._handle, selectors.EVENT_READ, "end")
+
+    def _start(self, command: Sequence[str], environment: dict[str, str]) -> tuple[int, int]:
+        """Start a process; returns the descriptors of its messages and of its output."""
+        told, tell = os.pipe()
+        held, self._lifeline = os.pipe()
+        heard, say = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*command, "--messages", str(tell), "--lifeline", str(held)],
+                stdin=subprocess.DEVNULL,
+                stdout=say,
+                stderr=say,
+                pass_fds=(tell, held),
+                process_group=0,
+                env=environment,
+            )
+        except BaseException:
+            for descriptor in (told, heard, self._lifeline):
+                os.close(descriptor)
+            self._selector.close()
+            raise
+        finally:
+            for descriptor in (tell, held, say):
+                os.close(descriptor)
+        return told, heard
 
     @property
     def pid(self) -> int:
@@ -183,9 +187,9 @@ def _sort(line: bytes, name: str, heard: Heard) -> None:
 
 
 def _environment(owner: Owner, marked: str) -> dict[str, str]:
-    environment = {**os.environ, OWNER: owner.to_json(), MARK: marked, "PYTHONUNBUFFERED": "1"}
+    """What a work process has in its environment beside what the worker has."""
     kernels = places().kernels
     with contextlib.suppress(OSError):  # then kernels are compiled anew
         kernels.mkdir(parents=True, exist_ok=True)
-    environment.setdefault("NUMBA_CACHE_DIR", str(kernels))  # else numba writes beside the package
-    return environment
+    cache = os.environ.get("NUMBA_CACHE_DIR", str(kernels))  # else numba writes beside the package
+    return {OWNER: owner.to_json(), MARK: marked, "PYTHONUNBUFFERED": "1", "NUMBA_CACHE_DIR": cache}

@@ -6,15 +6,18 @@ other end is its supervisor's; when the supervisor dies, the kernel kills the wh
 """
 
 import fcntl
+import hashlib
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "ASTROTUI_WORK"
+SPARE = "spare"  # mark of a process that was made before its job was known; see `hold_mark`
 OWNER = "ASTROTUI_OWNER"  # the lease that the work writes under
 _PROC = Path("/proc")
 _F_SETSIG = 10  # Linux; the fcntl module has no name for it before Python 3.13
@@ -60,10 +63,40 @@ def marked(catalog: Path, job_id: int, last_attempt: int) -> Iterator[tuple[int,
             environment = (folder / "environ").read_bytes()
         except OSError:
             environment = b""  # another user's, or gone
-        if _is_of(environment, where, job_id, last_attempt):
+        if _is_of(environment, where, job_id, last_attempt) or (
+            f"{MARK}={SPARE}".encode() in environment.split(b"\0")
+            and any(_is_of(held, _short(where), job_id, last_attempt) for held in _held_marks(folder))
+        ):
             yield int(folder.name), handle
         else:
             os.close(handle)
+
+
+def hold_mark(marked_as: str) -> None:
+    """Mark this process, and the forks it will have, after it began: by a file in memory that bears the mark.
+
+    The environment that the system shows is that of the process's begin.
+    """
+    job, attempt, where = marked_as.split(":", 2)
+    os.memfd_create(f"{MARK}={job}:{attempt}:{_short(where)}")  # stays open as long as the process lives
+
+
+def _short(where: str) -> str:
+    """A path as part of a short name."""
+    return hashlib.sha256(os.fsencode(where)).hexdigest()[:32]
+
+
+def _held_marks(process: Path) -> Iterator[bytes]:
+    """What `hold_mark` left with a process, in the form of an environment."""
+    try:
+        handles = list((process / "fd").iterdir())
+    except OSError:
+        return  # another user's, or gone
+    for handle in handles:
+        with suppress(OSError):
+            name = os.fsencode(handle.readlink())
+            if name.startswith(b"/memfd:" + MARK.encode()):
+                yield name.removeprefix(b"/memfd:").removesuffix(b" (deleted)")
 
 
 def _is_of(environment: bytes, where: str, job_id: int, last_attempt: int) -> bool:

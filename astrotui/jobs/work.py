@@ -111,11 +111,23 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-if __name__ == "__main__":
-    code = main()
+def run_and_say(argv: Sequence[str] | None = None) -> int:
+    """As `main`, for a process that ends at once then: all that was written and said is out.
+
+    Taking the interpreter and its libraries down in order takes a third of a second, for which somebody waits.
+    """
+    try:
+        code = main(argv)
+    except SystemExit as leave:  # of the parser
+        code = leave.code if isinstance(leave.code, int) else EXIT_FAILED
+    except BaseException:
+        logging.getLogger("astrotui.jobs").exception("the work ended before it began")
+        code = EXIT_FAILED
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is written and said. Taking the interpreter and its libraries down in order takes a third of a second, for
-    # which somebody would wait.
-    os._exit(code)
+    return code
+
+
+if __name__ == "__main__":
+    os._exit(run_and_say())

@@ -1,11 +1,13 @@
 """The worker: takes jobs from the queue, one at a time, and supervises their work.
 
-    python -m astrotui.jobs.worker --catalog PATH [--drain] [--launched] [--cluster ADDRESS]
+    python -m astrotui.jobs.worker --catalog PATH [--drain] [--launched] [--cluster ADDRESS] [--ahead KIND]
+    python -m astrotui.jobs.worker --wait --launched [--ahead KIND]
 
 It imports no pixel library. SIGHUP is ignored; on SIGTERM or SIGINT it gives its job back and ends.
 """
 
 import argparse
+import json
 import math
 import os
 import select
@@ -28,6 +30,7 @@ from astrotui.config import load_settings
 from astrotui.errors import AstrotuiError
 from astrotui.jobs import leases, logs, registry
 from astrotui.jobs.owner import this_process
+from astrotui.jobs.spare import Spare, make_spare
 from astrotui.jobs.supervise import Attempt, Outcome, Times
 from astrotui.text import plural
 
@@ -71,6 +74,7 @@ class Worker:
     launched : started in the background by a command or the app: end at once when enough workers serve
     cluster : address of a Dask scheduler for the work, or None
     command : begins a work process
+    spare : a work process that waits for its order; it does the first job
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Worker:
         cluster: str | None = None,
         command: Sequence[str] = WORK,
         times: Times | None = None,
+        spare: Spare | None = None,
     ) -> None:
+        self._spare = spare
         self._catalog = catalog
         self._stop = stop
         self._drain = drain
@@ -117,6 +123,7 @@ class Worker:
                     return reason
                 self._wait(seen)
                 continue
+            spare, self._spare = self._spare, None
             outcome = Attempt(
                 self._catalog,
                 record,
@@ -127,6 +134,7 @@ class Worker:
                 is_stopping=lambda: self._stop.asked,
                 on_heartbeat=self._refresh,
                 wake=self._stop.descriptor,
+                spare=spare,
             ).run()
             if outcome is Outcome.UNUSABLE:
                 return "the catalogue cannot be used by this version; start again"
@@ -180,6 +188,7 @@ def run_worker(
     cluster: str | None = None,
     work_command: Sequence[str] = WORK,
     times: Times | None = None,
+    spare: Spare | None = None,
 ) -> str:
     """Serve the queue of a catalogue from this process's main thread; returns why it ended.
 
@@ -198,6 +207,7 @@ def run_worker(
                 cluster=cluster,
                 command=work_command,
                 times=times,
+                spare=spare,
             )
             return worker.run()
     finally:
@@ -217,22 +227,54 @@ def _signals(stop: _Stop) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the detached worker; its output goes to its log."""
-    parser = argparse.ArgumentParser(prog="astrotui-worker", description="Do the jobs of a catalogue.")
-    parser.add_argument("--catalog", type=Path, required=True)
-    parser.add_argument("--drain", action="store_true", help="end when no job is queued or running")
-    parser.add_argument("--launched", action="store_true", help="end at once when others serve the queue")
-    parser.add_argument("--cluster", help="address of a Dask scheduler")
-    options = parser.parse_args(argv)
+    options = _options(argv)
+    spare = make_spare(options.ahead)
+    if options.wait and not _told(options):
+        return 0  # whoever prepared it has nothing for it to do
     stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {os.getpid()}"
     try:
         reason = run_worker(
-            options.catalog, drain=options.drain, launched=options.launched, cluster=options.cluster
+            options.catalog,
+            drain=options.drain,
+            launched=options.launched,
+            cluster=options.cluster,
+            spare=spare,
         )
     except AstrotuiError as error:
         print(f"{stamp}: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{stamp}: {reason}", file=sys.stderr)
     return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="astrotui-worker", description="Do the jobs of a catalogue.")
+    parser.add_argument("--catalog", type=Path)
+    parser.add_argument("--drain", action="store_true", help="end when no job is queued or running")
+    parser.add_argument("--launched", action="store_true", help="end at once when others serve the queue")
+    parser.add_argument("--cluster", help="address of a Dask scheduler")
+    parser.add_argument("--ahead", default="index", metavar="KIND", help="kind of the first job, to load for")
+    parser.add_argument(
+        "--wait", action="store_true", help="for a line on standard input that names catalogue and log"
+    )
+    options = parser.parse_args(argv)
+    if options.catalog is None and not options.wait:
+        parser.error("the following arguments are required: --catalog")
+    return options
+
+
+def _told(options: argparse.Namespace) -> bool:
+    """Wait for the word to begin; False when whoever could give it has ended."""
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        return False
+    told = json.loads(line)
+    options.catalog = Path(told["catalog"])
+    log = os.open(told["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    return True
 
 
 if __name__ == "__main__":
