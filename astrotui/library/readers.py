@@ -7,13 +7,14 @@ ends, and nothing has to be forked.
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC
 from functools import lru_cache, partial
@@ -21,6 +22,7 @@ from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Thread
 from typing import IO, Any, NamedTuple
 
 from astrotui.errors import FrameError
@@ -29,9 +31,11 @@ from astrotui.frames.model import FrameMetadata
 from astrotui.text import clean
 
 BATCH = 200  # files a helper reads before it answers
+AHEAD = 8  # batches that a helper has before it: as many as it reads while two transactions are written
 MANY = 1500  # new files from which on helpers are worth their start of a tenth of a second
 MOST_HELPERS = 4
 _IO_THREADS = 8
+_PIPE_BYTES = 1 << 20  # of an answer, 70 kB are usual
 _RECENT_S = 60.0
 
 FACTS = (
@@ -126,10 +130,13 @@ class _Local:
         if self._waits:
             with ThreadPoolExecutor(_IO_THREADS) as pool:
                 return list(pool.map(partial(read_one, root), batch))
-        wall, work = time.perf_counter(), time.thread_time()
+        wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_THREAD)
         found = [read_one(root, file) for file in batch]
-        wall, work = time.perf_counter() - wall, time.thread_time() - work
-        self._waits = wall > 4 * work + 0.05
+        wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_THREAD)
+        work = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        # A busy machine keeps it waiting, too, but does not have it ask for that.
+        gave_way = after.ru_nvcsw - before.ru_nvcsw
+        self._waits = wall > 4 * work + 0.05 and 2 * gave_way > len(batch)
         return found
 
 
@@ -137,87 +144,108 @@ class _Helpers:
     """Helper processes that read batches."""
 
     def __init__(self, count: int) -> None:
-        self._free: SimpleQueue[_Helper] = SimpleQueue()
         self._all = [_Helper() for _ in range(count)]
-        for helper in self._all:
-            self._free.put(helper)
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
 
     def map(self, root: str, batches: Iterable[list[Fresh]]) -> Iterator[ReadFile]:
-        """Results in the order of `batches`; a few batches are on their way at any time."""
-        waiting: deque[Future[list[ReadFile]]] = deque()
+        """Results in the order of `batches`; enough are on their way that nobody waits while others are written."""
+        waiting: deque[_Helper] = deque()
         for batch in batches:
-            waiting.append(self._pool.submit(self._read, root, batch))
-            if len(waiting) > 2 * len(self._all):
-                yield from waiting.popleft().result()
+            helper = min(self._all, key=_Helper.waiting)
+            helper.send(root, batch)
+            waiting.append(helper)
+            if len(waiting) >= AHEAD * len(self._all):
+                yield from waiting.popleft().receive(root)
         while waiting:
-            yield from waiting.popleft().result()
-
-    def _read(self, root: str, batch: list[Fresh]) -> list[ReadFile]:
-        helper = self._free.get()
-        try:
-            return helper.read(root, batch)
-        finally:
-            self._free.put(helper)
+            yield from waiting.popleft().receive(root)
 
     def close(self) -> None:
         for helper in self._all:
             helper.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Helper:
-    """One helper process. Should it die, batches are read here instead."""
+    """One helper process. Should it die, batches are read here instead.
+
+    A thread takes its answers as they come, as bytes: a helper never waits for the one who asked it, who never
+    waits for the interpreter's lock.
+    """
 
     def __init__(self) -> None:
         self._local = _Local()
-        self._closed = False
+        self._asked: deque[list[Fresh]] = deque()
+        self._answers: SimpleQueue[bytes | None] = SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "astrotui.library.readers"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pipesize=_PIPE_BYTES,
             )  # fmt: skip
         except OSError:
             return  # no process to be had: this one reads
+        assert process.stdin is not None and process.stdout is not None
+        self._process, self._requests = process, process.stdin
+        self._thread = Thread(target=self._collect, args=(process.stdout,), name="reader", daemon=True)
+        self._thread.start()
 
-    def read(self, root: str, batch: list[Fresh]) -> list[ReadFile]:
-        process = self._process
-        if process is not None and process.stdin is not None and process.stdout is not None:
+    def waiting(self) -> int:
+        """Batches that it was sent and that nobody received yet."""
+        return len(self._asked)
+
+    def send(self, root: str, batch: list[Fresh]) -> None:
+        """Have a batch read."""
+        self._asked.append(batch)
+        if self._process is not None:
             try:
-                pickle.dump((root, [tuple(file) for file in batch]), process.stdin, protocol=5)
-                process.stdin.flush()
-                return [ReadFile._make(row) for row in pickle.load(process.stdout)]
-            except (OSError, EOFError, ValueError, pickle.PickleError):
-                self._end()
-        return [] if self._closed else self._local(root, batch)
+                _put(self._requests, (root, [tuple(file) for file in batch]))
+            except OSError:
+                self.close()
+
+    def receive(self, root: str) -> list[ReadFile]:
+        """What the oldest batch that was sent gave."""
+        batch = self._asked.popleft()
+        answer = self._answers.get() if self._process is not None else None
+        if answer is None:
+            self.close()
+            return self._local(root, batch)
+        return [ReadFile._make(row) for row in pickle.loads(answer)]
+
+    def _collect(self, answers: IO[bytes]) -> None:
+        with answers, suppress(OSError):
+            while answer := _get(answers):
+                self._answers.put(answer)
+        self._answers.put(None)
 
     def close(self) -> None:
-        self._closed = True
-        self._end()
-
-    def _end(self) -> None:
+        """End the process; what it was sent and did not answer is read here."""
         process, self._process = self._process, None
         if process is None:
             return
         process.kill()  # it writes nothing that could be left half done
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with suppress(OSError):  # what was not sent is not wanted any more
-                    stream.close()
+        self._thread.join()
+        with suppress(OSError):  # what was not sent is not wanted any more
+            self._requests.close()
+
+
+def _put(stream: IO[bytes], value: Any) -> None:
+    """Send a value, its length first."""
+    data = pickle.dumps(value, protocol=5)
+    stream.write(len(data).to_bytes(8, "big") + data)
+    stream.flush()
+
+
+def _get(stream: IO[bytes]) -> bytes:
+    """A value as it was sent; nothing at the end of the stream."""
+    length = int.from_bytes(stream.read(8), "big")
+    data = stream.read(length)
+    return data if len(data) == length else b""
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     local = _Local()
-    while True:
-        try:
-            root, files = pickle.load(requests)
-        except EOFError:
-            return
-        found = local(root, [Fresh._make(row) for row in files])
-        pickle.dump([tuple(one) for one in found], answers, protocol=5)
-        answers.flush()
+    while request := _get(requests):
+        root, files = pickle.loads(request)
+        _put(answers, [tuple(one) for one in local(root, [Fresh._make(row) for row in files])])
 
 
 def _batches(items: Iterator[Fresh], size: int) -> Iterator[list[Fresh]]:
