@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,8 @@ def run_index(work: "Work") -> None:
 
 def run_measure(work: "Work") -> None:
     """Measure sessions; payload `{"sessions": [id, ...], "force": bool}`. Keeps a small picture of each frame."""
-    from astrotui.imaging.compiler import load_compiler
     from astrotui.rendering.small import prune
 
-    load_compiler()
     sessions = work.payload["sessions"]
     report = _measure(work, sessions, force=bool(work.payload.get("force")))
     prune(parse_size(load_settings().previews_cap))
@@ -205,23 +204,28 @@ def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
 
 def make_stack_plan(work: "Work") -> StackPlan:
     """The plan of an earlier attempt, a plan that was asked for, or a new one."""
+    from astrotui.library.reuse import rerun, with_reused
+
     if (known := work.plan()) is not None:
         return known
     if "plan" in work.payload:
         plan = load_plan(Path(work.payload["plan"]))
         if output := work.payload.get("output"):
             plan = dataclasses.replace(plan, output=output, manifest=str(Path(output).with_suffix(".json")))
-        return plan
+        return rerun(plan, places().masters)
     from astrotui.library.masters_for import masters_of
     from astrotui.library.planning import make_plan
+    from astrotui.library.reference import measured_sessions
     from astrotui.library.requests import StackRequest, default_name, free_output
     from astrotui.stacking.bands import choose_band_rows
     from astrotui.stacking.usable import usable_calibrations
 
     request = StackRequest.from_dict(work.payload)
+    begun = datetime.now(UTC)
+    present = {path.name for path in places().masters.glob("*.fits")}
     _make_masters_ahead(work, request)
     work.finished_stage("masters")
-    _measure(work, request.sessions)
+    _measure(work, measured_sessions(work.catalog, request))
     work.finished_stage("measuring")
     plan = make_plan(work.catalog, request, Path(request.output or "stack.fits"))
     if not request.output:  # named after what is in it, which may be less than what was asked for
@@ -231,6 +235,7 @@ def make_stack_plan(work: "Work") -> StackPlan:
     calibrations, warnings = usable_calibrations(plan.calibrations, places().masters)
     plan = dataclasses.replace(plan, calibrations=calibrations, warnings=(*plan.warnings, *warnings))
     _make_masters(work, masters_of(plan.calibrations))
+    plan = with_reused(work.catalog, plan, since=begun, masters=places().masters, present=present)
     plan = dataclasses.replace(
         plan, band_rows=choose_band_rows(plan, request.memory, _workers(request.workers))
     )

@@ -64,6 +64,8 @@ class Answer:
 
 # The dark of the session being measured, its planes by pattern, and what to do with pixels; forked children inherit it.
 _shared: dict[str, Any] = {}
+# Kinds of frames that were measured in this process, mono or not and with a dark or not: their kernels are here.
+_compiled: set[tuple[bool, bool]] = set()
 
 
 def _share(dark: "NDArray[np.float32] | None", keep: Keep | None) -> None:
@@ -155,6 +157,9 @@ def measure_all(
     """Measure frames in as many processes as there are processors, or `workers`; answers come as they are ready."""
     if not tasks:
         return
+    from astrotui.imaging.compiler import load_compiler
+
+    load_compiler()
     pixels = None
     if dark is not None:
         from astrotui.frames.pixels import read_image
@@ -164,15 +169,17 @@ def measure_all(
         except (FrameError, OSError) as error:
             _LOG.warning("measuring without the master dark: %s", clean(error, 300))
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
-    # The first frame is measured here: it compiles the kernels once, and forked children inherit them and the dark.
     _share(pixels, keep)
-    yield _measure_one(tasks[0])
+    left = deque(tasks)
+    if (kind := (tasks[0].cfa_phase is None, pixels is None)) not in _compiled:
+        # The first frame is measured here: it compiles the kernels once, and forked children inherit them.
+        _compiled.add(kind)
+        yield _measure_one(left.popleft())
     if count < 2 or len(tasks) < 4:
-        for task in tasks[1:]:
+        for task in left:
             _share(pixels, keep)  # another session may have been slipped in
             yield _measure_one(task)
         return
-    left = deque(tasks[1:])
     while left:
         running: dict[Future[Answer], Task] = {}
         try:

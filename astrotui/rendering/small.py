@@ -30,6 +30,7 @@ from astrotui.imaging.types import Float32Array
 SIZE = 480  # pixels of the longest side, at least, where the frame has so many
 MOST_BYTES = 30_000
 VERSION = 1  # of the coding; part of the names
+SOME = 4  # of so many rows and columns one tells the sky: some thousand pixels do
 _FLOOR = 64.0  # code of the sky
 _WIDTH = 10.0  # deviations of the sky
 _QUALITIES = (82, 70, 55, 40, 25)
@@ -69,12 +70,12 @@ def encode_small(linear: Float32Array) -> bytes:
 
     codes, channels = [], []
     for plane in linear:
-        some = plane[::2, ::2]  # enough to know the sky by
+        some = plane[::SOME, ::SOME] if plane.size > 20_000 else plane
         some = some[np.isfinite(some)]
         sky = float(np.median(some)) if some.size else 0.0
         spread = 1.4826 * float(np.median(np.abs(some - np.float32(sky)))) if some.size else 0.0
         wide = _WIDTH * max(spread, 1e-6 * max(1.0, abs(sky)))
-        code = np.nan_to_num(plane, nan=sky)
+        code = plane.copy() if some.size and np.isfinite(plane).all() else np.nan_to_num(plane, nan=sky)
         top = float(code.max())
         k = (255.0 - _FLOOR) / max(float(np.arcsinh((top - sky) / wide)), 1.0)
         code -= np.float32(sky)

@@ -5,8 +5,9 @@
 SET is a folder that `python -m sample_sessions.make --full SET` wrote; without one, lights alone are written to a
 temporary folder (most of the time this takes). Files are read once before each run and kernels are compiled by a
 small session, so that neither disk nor compiler is measured. astrotui's number is the whole of it: reading,
-measuring in child processes, writing to the catalogue, registering and scoring. Best of the repeats. Processor
-time (start of Siril and the links to its files included) tells what a busy machine hides.
+measuring in child processes, writing to the catalogue, registering and scoring; `with previews` makes the small
+picture of each frame as well, as `astrotui measure` does. Best of the repeats. Processor time (start of Siril and the
+links to its files included) tells what a busy machine hides.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -43,19 +45,21 @@ def linked(paths: Sequence[Path], folder: Path) -> Path:
     return folder
 
 
-def run_astrotui(lights: Path, work: Path, workers: int) -> tuple[float, str]:
+def run_astrotui(lights: Path, work: Path, workers: int, *, previews: bool = False) -> tuple[float, str]:
     """Seconds from an indexed session to its scores, and what was found."""
     from astrotui.catalog.database import Catalog
     from astrotui.library.index import index_roots
     from astrotui.library.listing import list_frames, list_sessions
     from astrotui.library.measure import measure_sessions
+    from astrotui.rendering.small import keep_small
 
     number = sum(1 for _ in work.glob("*.sqlite"))
+    os.environ["XDG_CACHE_HOME"] = str(work / f"cache{number}")  # pictures of an earlier run would be kept
     with Catalog.open(work / f"c{number}.sqlite") as catalog:
         index_roots(catalog, [lights])
         ids = [session.id for session in list_sessions(catalog)]
         began = time.perf_counter()
-        report = measure_sessions(catalog, ids, workers=workers)
+        report = measure_sessions(catalog, ids, workers=workers, keep=keep_small if previews else None)
         seconds = time.perf_counter() - began
         frames = list_frames(catalog, ids)
     stars = sorted(f.stars or 0 for f in frames)[len(frames) // 2]
@@ -135,6 +139,7 @@ def main() -> int:
     options = parser.parse_args()
     peers: dict[str, Callable[[Path, Path, int], tuple[float, str] | None]] = {
         "astrotui": run_astrotui,
+        "astrotui, with previews": partial(run_astrotui, previews=True),
         "plain sep": run_sep,
         "Siril": run_siril,
     }
