@@ -192,6 +192,8 @@ def describe(found: dict[str, Any]) -> None:
         f"{found['rejected_fraction']:.2%} of the samples rejected, noise {number(found['noise_adu'], 2)} ADU, "
         f"FWHM {number(found['fwhm_px'], 2)} px"
     )
+    if said := _reused(found.get("reused") or {}):
+        click.echo(f"reused   {said}")
     for text in found["warnings"]:
         note(f"warning: {text}")
     reasons: dict[str, list[str]] = {}
@@ -204,6 +206,12 @@ def describe(found: dict[str, Any]) -> None:
     if found["preview"]:
         click.echo(f"picture  {found['preview']}")
     click.echo(f"manifest {found['manifest']}")
+
+
+def _reused(counts: dict[str, int]) -> str:
+    """What an earlier stack left behind for this one, in words; empty for nothing."""
+    names = {"measurements": "measurement", "masters": "master", "registrations": "registration"}
+    return ", ".join(plural(counts[key], name) for key, name in names.items() if counts.get(key))
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
-from astrotui.catalog.models import Session, Stack
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Frame, Session, Stack
 from astrotui.errors import PlanError
 from astrotui.library.lights import Light, load_lights
 from astrotui.library.requests import StackRequest
@@ -45,6 +46,17 @@ def choose_reference(db: DbSession, usable: Sequence[Light], request: StackReque
     if (earlier := _earlier(db, inside, sessions, request.asked)) is not None:
         return earlier
     return _best(wanted) or max(inside, key=lambda light: light.score)
+
+
+def measured_sessions(catalog: Catalog, request: StackRequest) -> list[int]:
+    """Sessions that must be measured for a stack: its own, and where its reference is or may be."""
+    wanted = dict.fromkeys((*request.sessions, *request.common))
+    if request.reference is not None:
+        with catalog.read() as db:
+            home = db.scalar(select(Frame.session_id).where(Frame.id == request.reference))
+        if home is not None:
+            wanted[home] = None
+    return list(wanted)
 
 
 def check_reference(db: DbSession, frame_id: int) -> None:

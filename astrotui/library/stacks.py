@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Job, Root, Stack
-from astrotui.errors import AstrotuiError, FrameError
+from astrotui.errors import AstrotuiError, FrameError, UsageError
 from astrotui.text import clean
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SUMMARY = (
     "reference dark flat bias integration_s rejected_fraction noise_adu fwhm_px seconds stages warnings width height "
-    "planes predicted_noise_adu coverage_min coverage_max"
+    "planes predicted_noise_adu coverage_min coverage_max reused"
 ).split()
 
 
@@ -94,7 +94,8 @@ def get_stack(catalog: Catalog, spec: str) -> dict[str, Any]:
     for stack in stacks:
         if (spec.isdigit() and stack["id"] == int(spec)) or stack["output"] == path:
             return stack
-    raise AstrotuiError(f"no stack {clean(spec, 200)!r}; `astrotui stacks` lists them")
+    wrong = UsageError if spec.isdigit() else AstrotuiError
+    raise wrong(f"no stack {clean(spec, 200)!r}; `astrotui stacks` lists them")
 
 
 def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
         "preview": row.preview if row.preview and Path(row.preview).exists() else None,
         "sessions": row.sessions,
         "frames_used": row.frames_used,
+        "reused": None,  # of stacks that an earlier version made
         **row.summary,
         "note": row.note,
         "rating": row.rating,

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from astrotui.imaging.geometry import apply
-from astrotui.imaging.register import Registration, relative_transparency
+from astrotui.imaging.register import Registration, pairs_within, relative_transparency, star_points
 from astrotui.imaging.types import Float64Array, StarList
 from astrotui.stacking.plan import PlanFrame
 
@@ -37,15 +36,5 @@ def light_ratio(
 
 def _paired(stars: StarList, others: StarList, transform: Float64Array) -> Registration:
     """Stars that are each other's nearest after the transform."""
-    from scipy.spatial import KDTree
-
-    here, there = (np.stack([s.x, s.y], axis=1).astype(np.float64) for s in (stars, others))
-    nobody = np.zeros(0, np.int64)
-    if min(len(here), len(there)) == 0:
-        return Registration(transform, 0, float("nan"), nobody, nobody)
-    moved = apply(transform, here)
-    distance, nearest = KDTree(there).query(moved, distance_upper_bound=_NEAR_PX)
-    _, back = KDTree(moved).query(there)
-    near = np.flatnonzero(np.isfinite(distance))
-    near = near[back[nearest[near]] == near].astype(np.int64)
-    return Registration(transform, len(near), float("nan"), near, nearest[near].astype(np.int64))
+    i, j = pairs_within(transform, star_points(stars), star_points(others), _NEAR_PX)
+    return Registration(transform, len(i), float("nan"), i, j)

@@ -357,7 +357,7 @@ class _Run:
             manifest=plan.manifest,
             frames_used=len(used),
             frames_skipped=(*plan.skipped, *(found.skipped[i] for i in sorted(found.skipped))),
-            reference=plan.frames[plan.reference].file.path,
+            reference=plan.base.file.path,
             integration_s=float(sum(plan.frames[u.index].exposure_s or 0.0 for u in used)),
             rejected_fraction=measured.rejected / max(1, measured.samples),
             noise_adu=noise,
@@ -387,3 +387,4 @@ class _Run:
             ),
             frames=frame_outcomes(plan, found),
         )
+            reused=dict(plan.reused),

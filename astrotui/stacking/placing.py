@@ -22,6 +22,7 @@ from astrotui.imaging.types import Float64Array
 from astrotui.stacking.hands import match_either_hand, other_scale
 from astrotui.stacking.linking import Link, turned_hint
 from astrotui.stacking.plan import PlanFrame, StackPlan
+from astrotui.stacking.remembered import remembered
 from astrotui.stacking.sampling import FrameSample
 from astrotui.stacking.together import Sights, Together, lay_together, stars_ask_for_more
 
@@ -78,7 +79,8 @@ def register_frames(
     for index, sample in samples:
         seen[index] = sample
         try:
-            direct[index] = _place(plan, plan.frames[index], reference, before)
+            known = remembered(plan.frames[index], reference, _model(plan))
+            direct[index] = known or _place(plan, plan.frames[index], reference, before)
         except RegistrationError as error:
             lost[index] = error.reason
         else:

@@ -115,6 +115,8 @@ class PlanFrame:
     score : 0 to 100
     transparency : relative to its session's reference
     date_obs : ISO 8601 UTC
+    transform : the nine numbers, row by row, that lay it on the reference, as an earlier stack found them; None to
+        match its stars
     """
 
     file: InputFile
@@ -136,6 +138,7 @@ class PlanFrame:
     transparency: float | None = None
     score: float | None = None
     full_scale_adu: float | None = None  # of its camera; None for the plan's
+    transform: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -303,6 +306,8 @@ def _frame_from_dict(table: dict[str, Any]) -> PlanFrame:
     values = dict(table)
     values["file"] = InputFile(**table["file"])
     values["stars"] = StarList.from_bytes(base64.b64decode(table["stars"], validate=True))
+    if values.get("transform") is not None:
+        values["transform"] = tuple(float(number) for number in values["transform"])
     return PlanFrame(**values)
 
 

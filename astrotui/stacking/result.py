@@ -50,6 +50,7 @@ class StackResult:
     coverage_min, coverage_max : samples a pixel
     notes : what was decided while it ran, such as the scale of a dark
     frames : one row for each frame of the plan, in its order; for the manifest
+    reused : how many measurements, masters and registrations were there before
     """
 
     output: str
@@ -75,3 +76,4 @@ class StackResult:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     frames: tuple[FrameOutcome, ...] = ()
+    reused: dict[str, int] = field(default_factory=dict)
