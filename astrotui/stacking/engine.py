@@ -120,8 +120,9 @@ class _Run:
         """All stages; see `run_plan`."""
         plan = self.plan
         self.tell("kernels", 0, 1)
-        self._timed("kernels", self._warm)
+        warming = pool.submit(self._timed, "kernels", self._warm)  # while masters are read
         calibrations = self._timed("masters", self._load)
+        warming.result()
         lost: dict[int, str] = {}
         while True:
             found = self._timed("levels", first_pass, plan, calibrations, pool, self.tell, lost)
