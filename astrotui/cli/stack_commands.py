@@ -11,6 +11,8 @@ from astrotui.errors import OutputError
 from astrotui.stacking.recipe import CHOICES, Recipe
 from astrotui.text import clean, duration, plural
 
+Jobs = dict[str, tuple[dict[str, Any], str]]  # payload and title, by filter
+
 _HELP = {
     "combine": "How kept samples become one value.",
     "reject": "Rejection of outliers; auto decides by the number of frames.",
@@ -38,9 +40,17 @@ def recipe_options(command: Any) -> Any:
             "--low", type=float, help="Lower limit of the rejection: kappa, fraction or count, by method."
         ),
         click.option("--high", type=float, help="Upper limit of the rejection."),
-        # Accepted, so that a script gets one clear line; shown when there is a drizzle.
-        click.option("--drizzle", type=float, metavar="SCALE", hidden=True),
-        click.option("--pixfrac", type=float, default=1.0, hidden=True),
+        click.option(
+            "--drizzle", type=float, metavar="SCALE", help="Drizzle onto a grid 1 to 3 times finer."
+        ),
+        click.option(
+            "--pixfrac",
+            type=float,
+            default=1.0,
+            show_default=True,
+            metavar="F",
+            help="Size of a drizzle's drops, 0.1 to 1 pixel.",
+        ),
         click.option("--min-score", type=float, metavar="N", help="Leave out frames under this score."),
     ]
     for option in reversed(options):
@@ -62,6 +72,12 @@ def recipe_options(command: Any) -> Any:
 @click.option(
     "--reference", default="auto", show_default=True, metavar="auto|FRAME", help="Id of the reference frame."
 )
+@click.option(
+    "--split",
+    type=click.Choice(["filter"]),
+    help="One stack of each filter, all on one reference, to compose.",
+)
+@click.option("--mix-filters", is_flag=True, help="Stack sessions of several filters as one.")
 @click.option("--memory", metavar="SIZE", help="Memory budget, like 1GB.")
 @click.option("--workers", type=click.IntRange(0, 256), default=0, help="Threads; 0 is one a processor.")
 @recipe_options
@@ -79,6 +95,8 @@ def stack(
     flat: str,
     bias: str,
     reference: str,
+    split: str | None,
+    mix_filters: bool,
     memory: str | None,
     workers: int,
     **recipe: Any,
@@ -92,35 +110,86 @@ def stack(
 
     if not no_start:
         prepare_worker("stack")
-    from astrotui.cli.jobs_shared import queue, queue_and_launch, wait_for_result
-    from astrotui.library.planning import check_request
-    from astrotui.library.requests import title_of
-    from astrotui.library.stacks import stack_of_job
+    from astrotui.library.listing import resolve_all
 
     with state.open() as catalog:
         if plan is not None:
-            if sessions:
-                raise click.UsageError("--plan names all that is stacked; leave out SESSION")
-            payload, title = _plan_payload(plan, output)
+            if sessions or split:
+                raise click.UsageError("--plan names all that is stacked; leave out SESSION and --split")
+            jobs = {"": _plan_payload(plan, output)}
         else:
-            request = _request(
-                state, catalog, sessions, output, dark, flat, bias, reference, memory, workers, recipe
-            )
-            payload, title = request.to_dict(), title_of(catalog, request)
-            check_request(catalog, request)
-            _check_room(catalog, request)
+            options = _options(state, dark, flat, bias, reference, memory, workers, recipe)
+            ids = resolve_all(catalog, sessions)
+            folders = {"output": output, "folder": state.settings.output_folder}
+            jobs = _payloads(catalog, ids, split, {**folders, **options, "mix_filters": mix_filters})
         if detach or no_start:
-            queue_and_launch(state, catalog, "stack", payload, title, start=not no_start)
+            _leave(state, catalog, jobs, start=not no_start)
             return
-        job_id = queue(catalog, "stack", payload, title)
+        results = _wait(catalog, jobs)
+    if state.json:
+        emit(results if split else results[0])
+        return
+    for filter_name, found in zip(jobs, results, strict=True):
+        if filter_name and len(jobs) > 1:
+            click.echo(f"{filter_name}:")
+        describe(found)
+    if split and len(results) > 1:
+        numbers = " ".join(str(found["id"]) for found in results)
+        click.echo(
+            f"they lie on each other; `astrotui compose rgb|lrgb|sho|hoo ID ...` makes one picture of {numbers}"
+        )
+
+
+def _leave(state: State, catalog: Any, jobs: Jobs, *, start: bool) -> None:
+    """Queue jobs and name them."""
+    from astrotui.cli.jobs_shared import queue, queue_and_launch
+    from astrotui.jobs.queue import show
+
+    if "" in jobs:
+        payload, title = next(iter(jobs.values()))
+        queue_and_launch(state, catalog, "stack", payload, title, start=start)
+        return
+    made = {queue(catalog, "stack", *job, start=start): job[1] for job in jobs.values()}
+    if state.json:
+        emit([show(catalog, job_id).to_dict() for job_id in made])
+        return
+    for job_id, title in made.items():
+        click.echo(f"job {job_id}: {title}; `astrotui jobs show {job_id} --wait` follows it")
+    if not start:
+        click.echo("no worker was started; `astrotui worker --drain` runs what is queued")
+
+
+def _wait(catalog: Any, jobs: Jobs) -> list[dict[str, Any]]:
+    """Queue jobs, wait for all, and return their results; those after one that fails go on."""
+    from astrotui.cli.jobs_shared import queue, wait_for_result
+    from astrotui.library.stacks import stack_of_job
+
+    results = []
+    for job_id in [queue(catalog, "stack", *job) for job in jobs.values()]:
         wait_for_result(catalog, job_id)
         found = stack_of_job(catalog, job_id)
-    if found is None:
-        raise click.ClickException(f"job {job_id} is done, but its stack is not in the catalogue")
-    if state.json:
-        emit(found)
-    else:
-        describe(found)
+        if found is None:
+            raise click.ClickException(f"job {job_id} is done, but its stack is not in the catalogue")
+        results.append(found)
+    return results
+
+
+def _payloads(catalog: Any, ids: list[int], split: str | None, options: dict[str, Any]) -> Jobs:
+    """What is to be queued, by filter; one of no name without --split."""
+    from astrotui.library.planning import check_request
+    from astrotui.library.requests import request_stack, title_of
+    from astrotui.library.splitting import split_by_filter
+
+    requests = (
+        split_by_filter(catalog, ids, **options) if split else {"": request_stack(catalog, ids, **options)}
+    )
+    for request in requests.values():
+        check_request(catalog, request)
+        _check_room(catalog, request)
+    return {
+        name: (request.to_dict(), " ".join(filter(None, (title_of(catalog, request), name))))
+        for name, request in requests.items()
+    }
 
 
 def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]:
@@ -135,11 +204,8 @@ def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]
     return payload, f"{clean(stored.name, 40)}: {plural(len(stored.frames), 'frame')} again"
 
 
-def _request(
+def _options(
     state: State,
-    catalog: Any,
-    sessions: tuple[str, ...],
-    output: Path | None,
     dark: str,
     flat: str,
     bias: str,
@@ -147,18 +213,19 @@ def _request(
     memory: str | None,
     workers: int,
     recipe: dict[str, Any],
-) -> Any:
-    from astrotui.library.listing import resolve_all
-    from astrotui.library.requests import request_stack
-
-    chosen = Recipe(**recipe)
-    budget = parse_size(memory or state.settings.memory)
+) -> dict[str, Any]:
+    """What `request_stack` takes beside sessions and places."""
     if reference != "auto" and not reference.isdigit():
         raise click.UsageError(f"--reference {reference!r} must be auto or the id of a frame")
-    return request_stack(
-        catalog, resolve_all(catalog, sessions), output=output, folder=state.settings.output_folder, recipe=chosen, dark=dark,
-        flat=flat, bias=bias, reference=None if reference == "auto" else int(reference), memory=budget, workers=workers,
-    )  # fmt: skip
+    return {
+        "recipe": Recipe(**recipe),
+        "dark": dark,
+        "flat": flat,
+        "bias": bias,
+        "reference": None if reference == "auto" else int(reference),
+        "memory": parse_size(memory or state.settings.memory),
+        "workers": workers,
+    }
 
 
 def _check_room(catalog: Any, request: Any) -> None:

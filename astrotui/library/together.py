@@ -94,7 +94,7 @@ def check_together(db: DbSession, session_ids: Sequence[int], *, mix_filters: bo
                 f"filters are mixed up: {_listed(named)}; --split filter makes one stack of each, "
                 "--mix-filters stacks them as one"
             )
-    _check_sky(sessions)
+    check_sky(sessions)
 
 
 def _kinds(db: DbSession, sessions: Sequence[Session]) -> dict[int, str]:
@@ -122,8 +122,14 @@ def _listed(groups: Mapping[Any, Sequence[int]]) -> str:
     return " and ".join(parts)
 
 
-def _check_sky(sessions: Sequence[Session]) -> None:
-    """Each session must be within reach of the others, maybe by way of one between them, as panels of a mosaic are."""
+def check_sky(sessions: Sequence[Session]) -> None:
+    """Each session must be within reach of the others, maybe by way of one between them, as panels of a mosaic are.
+
+    Raises
+    ------
+    PlanError
+        One is not.
+    """
     placed = [s for s in sessions if s.ra_deg is not None and s.dec_deg is not None]
     if len(placed) < 2:
         return

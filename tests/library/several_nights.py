@@ -1,6 +1,6 @@
 """Nights of one target through cameras of nearly one pixel scale, on disk with their darks and flats, and their truth."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class NightSpec:
     pointing: tuple[float, float] | None = None
     calibrated: bool = True
     vignette: float = 0.2
+    band: int | None = None  # which light of the sky's R, G, B a mono camera's filter lets through
 
 
 @dataclass(eq=False)
@@ -104,6 +105,9 @@ def _cards(
 def _lights(made: Nights, night: NightSpec) -> None:
     width, height = night.size
     camera = made.cameras[night.name]
+    sky = made.sky
+    if night.band is not None:
+        sky = replace(sky, flux=np.repeat(sky.flux[night.band : night.band + 1], 3, axis=0))
     for number in range(night.lights):
         rng = np.random.default_rng([night.seed, 7, number])
         dx, dy = rng.uniform(-7, 7, 2)
@@ -115,7 +119,7 @@ def _lights(made: Nights, night: NightSpec) -> None:
             matrix = np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
         celsius = night.warm_c[number % len(night.warm_c)]
         pixels = sim.expose(
-            made.sky, camera, exposure_s=night.exposure_s, to_frame=matrix, fwhm_px=night.fwhm_px * night.scale,
+            sky, camera, exposure_s=night.exposure_s, to_frame=matrix, fwhm_px=night.fwhm_px * night.scale,
             transparency=night.transparency, sky_e_s=night.sky_e_s, temperature_c=celsius, rng=rng,
         )  # fmt: skip
         path = made.folder / night.name / "lights" / f"{night.name}_{number:03}.fits"
