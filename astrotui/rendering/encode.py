@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,8 +103,9 @@ def resized(shown: Float32Array, width: int, height: int) -> Float32Array:
         return shown
     from PIL import Image
 
-    planes = [
-        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
-        for plane in shown
-    ]
+    def one(plane: Float32Array) -> Float32Array:
+        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
+
+    with ThreadPoolExecutor(len(shown)) as pool:  # Pillow lets go of the interpreter
+        planes = list(pool.map(one, shown))
     return cast(Float32Array, np.clip(np.stack(planes), 0.0, 1.0).astype(np.float32))

@@ -1,5 +1,6 @@
 """A result or a frame becomes a picture file: PNG, TIFF or JPEG, by a look."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,12 +69,22 @@ def render_image(
     if depth == 16 and kind == "JPEG":
         raise OutputError(f"{out}: JPEG holds 8 bits a channel; write PNG or TIFF for 16")
     check_picture(path, out, overwrite=overwrite)
-    with PictureSource(path, known) as source:
+    with PictureSource(path, known) as source, ThreadPoolExecutor(1) as pool:
+        longest = max(source.width, source.height)
+        smaller = size is not None and 0 < size < longest
+        ahead = pool.submit(_reduced, path, known, longest // (size or 1)) if smaller else None
         made = develop(source, look)
         bits = depth or (16 if kind == "TIFF" else 8)
-        pixels = developed_pixels(source, made, size=size, depth=bits)
+        linear = None if ahead is None else ahead.result()
+        pixels = developed_pixels(source, made, size=size, depth=bits, linear=linear)
     write_bytes_atomic(out, encode(pixels, kind), tag, overwrite=overwrite)
     return RenderInfo(out, pixels.shape[1], pixels.shape[0], made.stretch, made.notes)
+
+
+def _reduced(path: Path, known: Known | None, factor: int) -> Float32Array:
+    """The picture made small, by a reader of its own: while the look is found by another."""
+    with PictureSource(path, known) as source:
+        return source.reduced(factor)
 
 
 def check_picture(path: Path, out: Path, *, overwrite: bool = False) -> None:
@@ -85,12 +96,17 @@ def check_picture(path: Path, out: Path, *, overwrite: bool = False) -> None:
 
 
 def developed_pixels(
-    source: PictureSource, made: Development, *, size: int | None = None, depth: int = 8
+    source: PictureSource,
+    made: Development,
+    *,
+    size: int | None = None,
+    depth: int = 8,
+    linear: Float32Array | None = None,
 ) -> NDArray[Any]:
     """The whole picture as it is shown: (h, w) or (h, w, 3), uint8 or uint16, turned the right way up.
 
     At full size the bands go straight to integers; a smaller picture is averaged over whole blocks first
-    and then brought to `size` exactly.
+    and then brought to `size` exactly; `linear` is these averages where they are there already.
     """
     if size is not None and size < 1:
         raise UsageError(f"--size must be at least 1 pixel, not {size}")
@@ -104,15 +120,17 @@ def developed_pixels(
             part = source.read(y, last)
             pixels[y:last] = quantized(made.show(part, np.arange(y, last, dtype=np.float64), columns), depth)
     else:
-        shown = developed_small(source, made, longest // size)
+        shown = developed_small(source, made, longest // size, linear)
         scale = size / longest
         width, height = max(1, round(source.width * scale)), max(1, round(source.height * scale))
         pixels = quantized(resized(shown, width, height), depth)
     return orient(pixels, made.look, bottom_up=source.bottom_up)  # type: ignore[no-any-return]
 
 
-def developed_small(source: PictureSource, made: Development, factor: int) -> Float32Array:
+def developed_small(
+    source: PictureSource, made: Development, factor: int, linear: Float32Array | None = None
+) -> Float32Array:
     """The picture averaged over `factor` x `factor` blocks and shown: float32 (C, h, w) as stored."""
-    linear = source.reduced(factor)
+    linear = source.reduced(factor) if linear is None else linear
     _, rows, columns = linear.shape
     return made.show(linear, block_middles(rows, factor), block_middles(columns, factor))
