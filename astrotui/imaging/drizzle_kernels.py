@@ -28,24 +28,33 @@ DOUBTFUL_LOW, DOUBTFUL_HIGH = -3, 3  # beyond those that hold next to a sample t
 REACH = 2
 """Pixels around a rejected sample within which its frame is trusted less; also in the plain stack."""
 
+CROWD_REACH, CROWD = 5, 10
+"""Where a frame has so many rejected samples within so many pixels, none of it is trusted, see `reject_crowds`."""
+
 _ZERO = np.float32(0)
 _TRUST = np.float32(0.4)
-_SLOPE = np.float32(1.2)  # of the steepest difference to a neighbor, see `judge_window`
-_SLOPE_NEXT = np.float32(0.7)
+_SLOPE = np.float32(
+    1.2
+)  # of the steepest difference to a neighbor that samples may differ by, see `judge_window`
+_SLOPE_SUSPECT = np.float32(0.6)  # where the first stack rejected something on that side
+_NEXT = np.float32(0.3)  # of either next to a sample that goes
 CELLS = 32
 """Output pixels that a drop may span each way."""
 
 
 @KERNEL
-def steepness(guide: Any, found: Any, least: int, slope: Any) -> None:
-    """Steepest difference of each pixel of an image to its eight neighbors; BIG where few samples made it.
+def tolerances(guide: Any, found: Any, low: Any, high: Any, least: int, allowed: Any) -> None:
+    """By how much samples may differ from a first stack because it is steep; BIG where few samples made it.
+
+    A share of the steepest difference to the eight neighbors: half as large where the first stack rejected a sample
+    on that side at the pixel or next to it, for then one that deviates is suspected already.
 
     Parameters
     ----------
     guide : float32 (planes, H, W)
-    found : uint16 (planes, H, W), samples that went into `guide`
-    least : with fewer no sample is judged by them
-    slope : float32 (planes, H, W), gets the result
+    found, low, high : uint16 (planes, H, W), samples that went into `guide`, and those of them it rejected
+    least : with fewer samples nothing is judged
+    allowed : float32 (2, planes, H, W), gets the result for samples below and above
     """
     planes, height, width = guide.shape
     for k in range(planes):
@@ -53,15 +62,45 @@ def steepness(guide: Any, found: Any, least: int, slope: Any) -> None:
             for x in range(width):
                 here = guide[k, y, x]
                 if found[k, y, x] < least:
-                    slope[k, y, x] = BIG
+                    allowed[0, k, y, x] = BIG
+                    allowed[1, k, y, x] = BIG
                     continue
                 steepest = _ZERO
+                below = False
+                above = False
                 for v in range(max(y - 1, 0), min(y + 2, height)):
                     for u in range(max(x - 1, 0), min(x + 2, width)):
                         step = abs(guide[k, v, u] - here)
                         if step < BIG:
                             steepest = max(steepest, step)
-                slope[k, y, x] = steepest
+                        below = below or low[k, v, u] > 0
+                        above = above or high[k, v, u] > 0
+                allowed[0, k, y, x] = steepest * (_SLOPE_SUSPECT if below else _SLOPE)
+                allowed[1, k, y, x] = steepest * (_SLOPE_SUSPECT if above else _SLOPE)
+
+
+@INNER
+def _cubic(image: Any, j: int, i: int, ty: Any, tx: Any) -> Any:
+    """Catmull-Rom interpolation between pixels (j, i) and (j + 1, i + 1); NaN if one of the sixteen is."""
+    total = _ZERO
+    for v in range(4):
+        row = _ZERO
+        for u in range(4):
+            row += _spline(tx, u) * image[j - 1 + v, i - 1 + u]
+        total += _spline(ty, v) * row
+    return total
+
+
+@INNER
+def _spline(t: Any, n: int) -> Any:
+    half = np.float32(0.5)
+    if n == 0:
+        return half * t * (np.float32(2) * t - t * t - np.float32(1))
+    if n == 1:
+        return np.float32(1) + half * t * t * (np.float32(3) * t - np.float32(5))
+    if n == 2:
+        return half * t * (np.float32(1) + np.float32(4) * t - np.float32(3) * t * t)
+    return half * t * t * (t - np.float32(1))
 
 
 @KERNEL
@@ -72,7 +111,7 @@ def judge_window(
     colors: Any,
     matrix: Any,
     guide: Any,
-    slope: Any,
+    allowed: Any,
     guide_x: int,
     guide_y: int,
     low: Any,
@@ -90,12 +129,13 @@ def judge_window(
     The way of STScI's `driz_cr` (Gonzaga et al. 2012, The DrizzlePac Handbook): a sample is compared with the first
     stack at its place, and goes if the difference exceeds
 
-        sqrt(kappa^2 (variance + photon * light) + (1.2 slope)^2 + (blur * light)^2)
+        sqrt(kappa^2 (variance + photon * light) + slope^2 + (blur * light)^2)
 
-    with `light` what the first stack has above the sky, and `slope` its steepest difference to a neighbor there,
-    because undersampled stars and small shifts differ where an image is steep (`driz_cr` adds 1.2 times the slope;
-    added in squares it leaves the clean sky its limit of kappa sigma). `blur` is how much a star's peak may differ by
-    seeing. Next to a sample that goes, 0.4 kappa and 0.7 slope hold.
+    with `light` what the first stack has above the sky, and `slope` 1.2 times its steepest difference to a neighbor
+    there (0.6 times, where it rejected something itself), because undersampled stars and small shifts differ where
+    an image is steep. `driz_cr` adds 1.2 times the slope; added in squares it leaves the clean sky its limit of kappa
+    sigma. `blur` is how much a star's peak may differ by seeing. Next to a sample that goes, 0.4 kappa and 0.3 of the
+    slope hold.
 
     Parameters
     ----------
@@ -103,7 +143,8 @@ def judge_window(
     top, left : its place in the frame
     colors : int64 (2, 2), plane of a pixel by the parities of its row and column
     matrix : float64 (3, 3), (x, y, 1) of the frame to the reference
-    guide, slope : float32 (planes, h, w), the first stack and its `steepness`; (planes, 0, 0) to judge nothing
+    guide : float32 (planes, h, w), the first stack; (planes, 0, 0) to judge nothing
+    allowed : float32 (2, planes, h, w), its `tolerances`
     guide_x, guide_y : pixel of the reference that is the guide's first
     low, high : kappas
     variance, photon : float32 (planes,) of the frame, ADU^2 and ADU^2 per ADU above the sky
@@ -144,21 +185,71 @@ def judge_window(
             upper = guide[k, j, i] + tx * (guide[k, j, i + 1] - guide[k, j, i])
             lower = guide[k, j + 1, i] + tx * (guide[k, j + 1, i + 1] - guide[k, j + 1, i])
             expected = upper + ty * (lower - upper)
-            steep = max(
-                max(slope[k, j, i], slope[k, j, i + 1]), max(slope[k, j + 1, i], slope[k, j + 1, i + 1])
-            )
-            if not abs(expected) < BIG or not steep < BIG:
-                continue
             d = value - expected
             kappa = low if d < _ZERO else high
             light = max(expected - sky[k], _ZERO)
             noise = kappa * kappa * (variance[k] + photon[k] * light)
+            if not d * d > _TRUST * _TRUST * noise:
+                continue  # as expected, or nothing is; else it is worth a closer look
+            if i > 0 and j > 0 and i + 2 < width and j + 2 < height:
+                closer = _cubic(guide[k], j, i, ty, tx)
+                expected = closer if abs(closer) < BIG else expected
+                d = value - expected
+            side = 0 if d < _ZERO else 1
+            a = allowed[side, k]
+            slope = max(max(a[j, i], a[j, i + 1]), max(a[j + 1, i], a[j + 1, i + 1]))
+            if not slope < BIG:
+                continue
+            light = max(expected - sky[k], _ZERO)
+            kappa = high if side else low
+            noise = kappa * kappa * (variance[k] + photon[k] * light)
             seeing = blur * light * blur * light
             square = d * d
-            if square > noise + _SLOPE * _SLOPE * steep * steep + seeing:
-                marks[y, x] = LOW if d < _ZERO else HIGH
-            elif square > _TRUST * _TRUST * noise + _SLOPE_NEXT * _SLOPE_NEXT * steep * steep + seeing:
-                marks[y, x] = DOUBTFUL_LOW if d < _ZERO else DOUBTFUL_HIGH
+            if square > noise + slope * slope + seeing:
+                marks[y, x] = HIGH if side else LOW
+            elif square > _TRUST * _TRUST * noise + _NEXT * _NEXT * slope * slope + seeing:
+                marks[y, x] = DOUBTFUL_HIGH if side else DOUBTFUL_LOW
+
+
+@KERNEL
+def reject_crowds(marks: Any, side: int, counts: Any) -> None:
+    """Mark every sample that has CROWD rejected ones of one side within CROWD_REACH pixels each way.
+
+    A trail that crosses a star stands out of the steep light there less than beside it. Samples go whether they
+    deviate or not, so that what stays of the star is not what happened to be low.
+
+    Parameters
+    ----------
+    marks : int8 (rows, columns), changed
+    side : LOW or HIGH
+    counts : int32 (rows, columns), scratch
+    """
+    rows, columns = marks.shape
+    total = 0
+    for y in range(rows):
+        for x in range(columns):
+            if marks[y, x] == side:
+                total += 1
+    if total < CROWD:
+        return
+    for y in range(rows):
+        run = 0
+        for x in range(columns + CROWD_REACH):
+            if x < columns and marks[y, x] == side:
+                run += 1
+            if x > 2 * CROWD_REACH and marks[y, x - 2 * CROWD_REACH - 1] == side:
+                run -= 1
+            if x >= CROWD_REACH:
+                counts[y, x - CROWD_REACH] = run
+    for x in range(columns):
+        run = 0
+        for y in range(rows + CROWD_REACH):
+            if y < rows:
+                run += counts[y, x]
+            if y > 2 * CROWD_REACH:
+                run -= counts[y - 2 * CROWD_REACH - 1, x]
+            if y >= CROWD_REACH and run >= CROWD and marks[y - CROWD_REACH, x] != MISSING:
+                marks[y - CROWD_REACH, x] = side
 
 
 @KERNEL
@@ -193,7 +284,8 @@ def drop_window(
     X0, Y0 : the tile's first pixel
     weight : of the frame
     sky : float32 (planes,), subtracted before summing, so that single precision suffices
-    sums : float32 (planes, rows, columns, 2), sum of weight * area * (value - sky), and of weight * area
+    sums : float32 (planes, rows, columns, 4), sum of weight * area * (value - sky), and of weight * area; then the
+        same of what was rejected
     low, high, found : uint16 (planes, rows, columns), drops on each pixel that were rejected, and all
     """
     rows, columns = window.shape
@@ -265,11 +357,14 @@ def drop_window(
                         continue
                     column = i0 + i - X0
                     found[k, row, column] += np.uint16(1)
+                    share = np.float32(area * weight)
                     if mark == GOOD:
-                        share = np.float32(area * weight)
                         sums[k, row, column, 0] += share * value
                         sums[k, row, column, 1] += share
-                    elif mark == LOW:
+                        continue
+                    sums[k, row, column, 2] += share * value
+                    sums[k, row, column, 3] += share
+                    if mark == LOW:
                         low[k, row, column] += np.uint16(1)
                     else:
                         high[k, row, column] += np.uint16(1)
@@ -335,12 +430,14 @@ def _cover(xs: Any, ys: Any, nx: int, ny: int, cover: Any) -> None:
 
 
 @KERNEL
-def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any) -> None:
+def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any, low: Any, high: Any) -> None:
     """The weighted means of a tile, NaN where nothing fell, and the least weight of the planes.
+
+    Where all that fell was rejected, nothing was, as in the plain stack.
 
     Parameters
     ----------
-    sums, sky : as of `drop_window`
+    sums, sky, low, high : as of `drop_window`
     full : weight of a pixel that one frame of weight 1 covers; divides `weight`
     value : float32 (planes, rows, columns), gets the means
     weight : float32 (rows, columns), gets the least sum of weights
@@ -350,7 +447,13 @@ def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any) -> None
         for x in range(sums.shape[2]):
             least = BIG
             for k in range(planes):
+                light = sums[k, y, x, 0]
                 total = sums[k, y, x, 1]
-                value[k, y, x] = sky[k] + sums[k, y, x, 0] / total if total > _ZERO else np.float32(np.nan)
+                if not total > _ZERO and sums[k, y, x, 3] > _ZERO:
+                    light = sums[k, y, x, 2]
+                    total = sums[k, y, x, 3]
+                    low[k, y, x] = 0
+                    high[k, y, x] = 0
+                value[k, y, x] = sky[k] + light / total if total > _ZERO else np.float32(np.nan)
                 least = min(least, total)
             weight[y, x] = least / full

@@ -69,3 +69,31 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
         tile, value, 0, 0, limit, limit, ones, ones, ones[:, 0].copy(), ones[0], np.empty_like(value), *counts
     )
     run_tile(tile, _SIZE, rejection_code("average", "auto"), (3.0, 3.0, 1.0), ones, ones[0], value, counts)
+
+
+def warm_drizzle() -> None:
+    """Run one tiny window through the kernels of a drizzle; about 10 seconds the first time on a machine."""
+    from astrotui.imaging.drizzle import color_planes, grid_matrix
+    from astrotui.imaging.drizzle_kernels import (
+        drop_window,
+        finish_tile,
+        judge_window,
+        reject_crowds,
+        tolerances,
+    )
+
+    window, marks = np.ones((_SIZE, _SIZE), np.float32), np.empty((_SIZE, _SIZE), np.int8)
+    guide, counts = np.ones((1, _SIZE, _SIZE), np.float32), np.zeros((3, 1, _SIZE, _SIZE), np.uint16)
+    one, five = np.ones(1, np.float32), np.float32(5)
+    sums = np.zeros((1, _SIZE, _SIZE, 4), np.float32)
+    colors, matrix = color_planes(None), np.eye(3)
+    allowed = np.empty((2, *guide.shape), np.float32)
+    tolerances(guide, counts[0], counts[1], counts[2], 3, allowed)
+    judge_window(
+        window, 0, 0, colors, matrix, guide, allowed, 0, 0, five, five, one, one, five, one, one, one, marks
+    )
+    reject_crowds(marks, 1, np.empty(marks.shape, np.int32))
+    drop_window(
+        window, marks, 0, 0, colors, grid_matrix(matrix, 1.0), 1.0, True, 0, 0, five, one, sums, *counts
+    )
+    finish_tile(sums, one, five, guide, allowed[0, 0], counts[0], counts[1])

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Session
-from astrotui.errors import AstrotuiError, OutputError, PlanError, UsageError
+from astrotui.errors import AstrotuiError, OutputError, UsageError
 from astrotui.library.together import check_together
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
@@ -77,8 +77,6 @@ def request_stack(
     OutputError
         The output exists or cannot be written.
     """
-    if options.get("recipe", Recipe()).drizzle is not None:
-        raise PlanError("drizzle is not built in yet: leave --drizzle out")
     with catalog.read() as db:
         lights = list(
             db.execute(

@@ -18,6 +18,8 @@ from astrotui.imaging.scoring import predicted_noise
 from astrotui.imaging.warp import plan_warp
 from astrotui.stacking.bands import BandStack, Memory, choose_band_rows, plan_memory
 from astrotui.stacking.calibration import LoadedCalibration, group_shape, load_calibrations
+from astrotui.stacking.drizzle import DrizzleBand
+from astrotui.stacking.drizzle_run import DrizzleRun
 from astrotui.stacking.framing import Field, frame_field
 from astrotui.stacking.noise import sample_noise
 from astrotui.stacking.outcome import Measured, frame_outcomes, reference_header
@@ -77,8 +79,6 @@ def run_plan(
         The result cannot be written.
     """
     began = time.perf_counter()
-    if plan.recipe.drizzle is not None:
-        raise PlanError("drizzle is not built in yet: leave --drizzle out")
     check_output(Path(plan.output), overwrite)
     threads = workers or len(os.sched_getaffinity(0))
     tell = progress or (lambda stage, done, total: None)
@@ -140,9 +140,11 @@ class _Run:
 
     def _warm(self) -> None:
         """Compile kernels now, and not in all threads at once; unusual formats compile theirs when they come."""
-        from astrotui.imaging.warm import warm_stacking
+        from astrotui.imaging.warm import warm_drizzle, warm_stacking
 
         warm_stacking(mosaic=bool(self.plan.cfa), method=self.plan.recipe.resample)
+        if self.plan.recipe.drizzle is not None:
+            warm_drizzle()
 
     def _load(self) -> list[LoadedCalibration]:
         plan = self.plan
@@ -199,48 +201,56 @@ class _Run:
         sigma, photon = sample_noise(plan, used, calibrations, self.planes)
         weights = np.array([u.weight for u in used])
         rule = combine_rule(plan.recipe, sigma, photon, weights, sky)
-        memory = plan_memory(
-            replace(plan, frames=tuple(plan.frames[u.index] for u in used)),
-            plan.memory_bytes,
-            self.threads,
-            max(2, plan.band_rows),
-            area.width,
-        )
-        raw = (
-            len(used)
-            * ((2 if self.half else 1) * memory.band_rows + 96)
-            * plan.raw_size[0]
-            * (6 if plan.planes == 3 else 2)
-        )
+        drizzle = None
+        if plan.recipe.drizzle is not None:
+            drizzle = DrizzleRun(plan, used, tasks, area, self.planes, sigma, photon, sky, outlines)
         sources = FrameSources([frame.file for frame in plan.frames])
         facts = ResultFacts(
             used=tuple(u.index for u in used),
             planes=self.planes,
             dx=2 * area.x0 if self.half else area.x0,
             dy=2 * area.y0 if self.half else area.y0,
-            scale=0.5 if self.half else 1.0,
+            scale=drizzle.scale if drizzle else 0.5 if self.half else 1.0,
             normalize=found.normalize,
             reject=self._rejection(len(used)),
             masters=tuple(
                 (kind, path.name) for loaded in calibrations for kind, path in loaded.names.items()
             ),
-            notes=tuple(dict.fromkeys(note for loaded in calibrations for note in loaded.notes)),
+            notes=(
+                *dict.fromkeys(note for loaded in calibrations for note in loaded.notes),
+                *(drizzle.notes() if drizzle else ()),
+            ),
         )
-        shape = (area.height, area.width)
+        width, height = drizzle.size if drizzle else (area.width, area.height)
+        shape = (height, width)
+        maps: dict[str, tuple[tuple[int, int], type]] = dict.fromkeys(
+            ("COVERAGE", "REJ_LOW", "REJ_HIGH"), (shape, np.uint16)
+        )
+        if drizzle:
+            maps["WEIGHT"] = (shape, np.float32)
         start = time.perf_counter()
         writer = FitsWriter(
             Path(plan.output),
             (3, *shape) if self.color else shape,
             result_header(plan, facts, reference_header(plan)),
-            dict.fromkeys(("COVERAGE", "REJ_LOW", "REJ_HIGH"), (shape, np.uint16)),
+            maps,
             self.tag,
             self.overwrite,
         )
-        measured = Measured(area, self.planes)
+        measured = Measured(replace(area, width=width, height=height), self.planes)
+
+        def plain(field: Field, memory: Memory) -> Iterator[tuple[int, BandOutput]]:
+            return self._bands(used, calibrations, tasks, rule, field, sources, memory, pool)
+
         try:
-            for y, band in self._bands(used, calibrations, tasks, rule, area, sources, memory, raw, pool):
+            bands: Iterator[tuple[int, BandOutput]]
+            if drizzle:
+                bands = drizzle.bands(sources, self.threads, pool, plain)
+            else:
+                bands = plain(area, self._memory(used, area))
+            for y, band in bands:
                 self._write(writer, measured, y, band)
-                self.tell("stacking", y + band.value.shape[1], area.height)
+                self.tell("stacking", y + band.value.shape[1], height)
             self.stages["stacking"] = time.perf_counter() - start
             self.tell("judging", 0, 1)  # a moment, but for the first stack, which compiles for it
             noise, fwhm = self._timed("judging", measured.judge, plan.full_scale_adu)
@@ -255,7 +265,19 @@ class _Run:
         finally:
             writer.abort()
             sources.close()
-        return self._result(found, calibrations, area, measured, noise, fwhm, began)
+        if drizzle:
+            found.warnings += drizzle.warnings()
+        return self._result(found, calibrations, measured.area, measured, noise, fwhm, began)
+
+    def _memory(self, used: Sequence[UsedFrame], area: Field) -> Memory:
+        plan = self.plan
+        return plan_memory(
+            replace(plan, frames=tuple(plan.frames[u.index] for u in used)),
+            plan.memory_bytes,
+            self.threads,
+            max(2, plan.band_rows),
+            area.width,
+        )
 
     def _bands(
         self,
@@ -266,11 +288,16 @@ class _Run:
         area: Field,
         sources: FrameSources,
         memory: Memory,
-        raw: int,
         pool: ThreadPoolExecutor,
     ) -> Iterator[tuple[int, BandOutput]]:
         """The bands of the result in order, from threads here or from an executor."""
         plan = self.plan
+        raw = (
+            len(used)
+            * ((2 if self.half else 1) * memory.band_rows + 96)
+            * plan.raw_size[0]
+            * (6 if plan.planes == 3 else 2)
+        )
         if self.elsewhere is None:
             stack = BandStack(area, self.planes, tasks, rule, plan.recipe.resample, sources, memory, raw)
             return stack.run(pool)
@@ -335,6 +362,8 @@ class _Run:
         writer.write_rows("COVERAGE", y, coverage)
         writer.write_rows("REJ_LOW", y, band.low.sum(axis=0, dtype=np.uint16))
         writer.write_rows("REJ_HIGH", y, band.high.sum(axis=0, dtype=np.uint16))
+        if isinstance(band, DrizzleBand):
+            writer.write_rows("WEIGHT", y, band.weight)
         measured.add(y, band, coverage)
 
     def _result(
@@ -387,5 +416,5 @@ class _Run:
                 dict.fromkeys((*found.notes, *(note for loaded in calibrations for note in loaded.notes)))
             ),
             frames=frame_outcomes(plan, found),
-        )
             reused=dict(plan.reused),
+        )

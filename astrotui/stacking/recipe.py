@@ -41,7 +41,7 @@ class Recipe:
     align : the geometric model; `auto` is similarity
     resample : interpolation
     frame : the field of the result
-    drizzle, pixfrac : output scale (None: no drizzle) and drop size
+    drizzle, pixfrac : output pixels per pixel each way, 1 to 3 (None: no drizzle), and size of the drops in pixels, 0.1 to 1
     cosmetic : fill defect pixels from neighbours of their colour
     debayer : demosaicing of CFA frames; `auto` is malvar
     min_score : frames under this score are left out (never by default)
@@ -77,9 +77,16 @@ class Recipe:
             if self.reject == "minmax" and value != int(value):
                 raise UsageError(f"--{name} counts samples with --reject minmax: a whole number, not {value}")
         if self.drizzle is not None and not 1 <= self.drizzle <= 3:
-            raise UsageError(f"--drizzle must be between 1 and 3, not {self.drizzle}")
-        if not 0 < self.pixfrac <= 1:
-            raise UsageError(f"--pixfrac must be over 0 and at most 1, not {self.pixfrac}")
+            raise UsageError(f"--drizzle must be between 1 and 3, not {self.drizzle:g}")
+        if not 0.1 <= self.pixfrac <= 1:
+            raise UsageError(f"--pixfrac must be between 0.1 and 1, not {self.pixfrac:g}")
+        if self.drizzle is None:
+            if self.pixfrac != 1:
+                raise UsageError("--pixfrac is the size of a drizzle's drops: it needs --drizzle SCALE")
+        elif self.combine == "median":
+            raise UsageError("--drizzle averages, it cannot take a median: leave out --combine median")
+        elif self.debayer == "superpixel":
+            raise UsageError("--drizzle keeps each pixel of a mosaic apart: leave out --debayer superpixel")
         if self.min_score is not None and not 0 <= self.min_score <= 100:
             raise UsageError(f"--min-score must be between 0 and 100, not {self.min_score}")
 

@@ -24,7 +24,8 @@ from astrotui.imaging.drizzle_kernels import (
     drop_window,
     finish_tile,
     judge_window,
-    steepness,
+    reject_crowds,
+    tolerances,
 )
 
 WIDTH, HEIGHT = 64, 50
@@ -57,7 +58,7 @@ def drizzle(
     for Y in range(0, rows, step_y):
         for X in range(0, columns, step_x):
             h, w = min(step_y, rows - Y), min(step_x, columns - X)
-            sums, counts = np.zeros((planes, h, w, 2), np.float32), np.zeros((3, planes, h, w), np.uint16)
+            sums, counts = np.zeros((planes, h, w, 4), np.float32), np.zeros((3, planes, h, w), np.uint16)
             for number, (image, transform) in enumerate(zip(images, transforms, strict=True)):
                 matrix = grid_matrix(transform, scale)
                 flat = is_aligned(matrix, pixfrac, width, height) if aligned is None else aligned
@@ -67,7 +68,7 @@ def drizzle(
                     image, marks, 0, 0, color_planes(cfa), matrix, pixfrac, flat, X, Y, weight, sky, sums, *counts
                 )  # fmt: skip
             part = np.empty((planes, h, w), np.float32)
-            finish_tile(sums, sky, np.float32(1), part, np.empty((h, w), np.float32))
+            finish_tile(sums, sky, np.float32(1), part, np.empty((h, w), np.float32), counts[0], counts[1])
             value[:, Y : Y + h, X : X + w] = part
             areas[:, Y : Y + h, X : X + w] = sums[..., 1]
             found[:, Y : Y + h, X : X + w] = counts[2]
@@ -188,9 +189,16 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
     rng = np.random.default_rng(5)
     guide = np.full((1, 60, 70), 500, np.float32)
     guide[0, 30:33, 40:43] += 4000  # a star, steep: nothing is judged harshly there
-    slope = np.empty_like(guide)
-    steepness(guide, np.full(guide.shape, 9, np.uint16), 3, slope)
-    assert slope[0, 31, 39] == slope[0, 30, 40] == 4000 and slope[0, 10, 10] == 0
+    counts = np.zeros((3, *guide.shape), np.uint16)
+    counts[0], counts[2, 0, 50, 50] = 9, 1
+    slope = np.empty((2, *guide.shape), np.float32)
+    tolerances(guide, *counts, 3, slope)
+    assert_allclose(slope[:, 0, 31, 39], 1.2 * 4000)
+    assert_allclose(slope[:, 0, 30, 40], 1.2 * 4000)
+    assert not slope[:, 0, 10, 10].any()
+    counts[1, 0, 30, 38] = 1
+    tolerances(guide, *counts, 3, slope)
+    assert_allclose(slope[:, 0, 31, 39], (0.6 * 4000, 1.2 * 4000))
     frame = rng.normal(500, 10, (50, 60)).astype(np.float32)
     frame[25:28, 35:38] += 3000  # the star, somewhat fainter
     frame[10, 5:50] += 200
@@ -217,10 +225,10 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
     assert not np.isin(found[clean], (LOW, HIGH)).any()
     few = np.full_like(slope, BIG)
     assert not np.isin(judge(0.1, guide, few), (LOW, HIGH)).any()
-    assert not np.isin(judge(0.1, guide[:, :0], slope[:, :0]), (LOW, HIGH)).any()
+    assert not np.isin(judge(0.1, guide[:, :0], slope[:, :, :0]), (LOW, HIGH)).any()
     # what was marked does not fall, is counted, and takes the doubtful beside it along
     judge(0.1, guide, slope)
-    sums, counts = np.zeros((1, 50, 60, 2), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
+    sums, counts = np.zeros((1, 50, 60, 4), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
     drop_window(
         level, marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0, np.float32(1),
         np.zeros(1, np.float32), sums, *counts,
@@ -229,6 +237,42 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
     assert low[40, 20] == 1 and low[38:43, 18:23].sum() == low.sum() <= 3
     assert (high[10:12, 6:49] == 1).mean() > 0.95 and high[30:].sum() == 0
     assert (sums[0, 10, 6:49, 1] == 0).all() and (all_of_them == 1).sum() == 50 * 60 - 1
+
+
+def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
+    marks = np.zeros((40, 60), np.int8)
+    marks[20:23, 5:25], marks[20:23, 30:50] = HIGH, HIGH  # a trail, with a star at 25 to 30
+    marks[5, 5:11], marks[21, 27], marks[35, 40] = LOW, MISSING, HIGH
+    before = marks.copy()
+    counts = np.empty(marks.shape, np.int32)
+    for side in (LOW, HIGH):
+        reject_crowds(marks, side, counts)
+    y, x = np.mgrid[:40, :60]
+    brute = np.array(
+        [
+            [(before[max(j - 5, 0) : j + 6, max(i - 5, 0) : i + 6] == HIGH).sum() for i in x[0]]
+            for j in y[:, 0]
+        ]
+    )
+    expected = np.where((brute >= 10) & (before != MISSING), HIGH, before)
+    assert np.array_equal(marks, expected)
+    assert (marks[21, 25:30] == (HIGH, HIGH, MISSING, HIGH, HIGH)).all()
+    assert (marks[5] == before[5]).all() and marks[34, 40] == GOOD
+
+
+def test_where_all_is_rejected_nothing_is() -> None:
+    image, marks = np.full((8, 9), 50, np.float32), np.full((8, 9), HIGH, np.int8)
+    sums, counts = np.zeros((1, 8, 9, 4), np.float32), np.zeros((3, 1, 8, 9), np.uint16)
+    sky = np.full(1, 10, np.float32)
+    place = (0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0)
+    drop_window(image, marks, *place, np.float32(0.5), sky, sums, *counts)
+    half = np.where(np.arange(9) < 4, GOOD, MISSING).astype(np.int8) * np.ones((8, 1), np.int8)
+    drop_window(image + 5, half, *place, np.float32(1), sky, sums, *counts)
+    value, weight = np.empty((1, 8, 9), np.float32), np.empty((8, 9), np.float32)
+    finish_tile(sums, sky, np.float32(1), value, weight, counts[0], counts[1])
+    assert (value[0, :, :4] == 55).all() and (value[0, :, 4:] == 50).all()
+    assert (weight[:, :4] == 1).all() and (weight[:, 4:] == 0.5).all()
+    assert (counts[1, 0, :, :4] == 1).all() and not counts[1, 0, :, 4:].any() and not counts[0].any()
 
 
 # --- coverage

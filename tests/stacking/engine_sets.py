@@ -28,6 +28,7 @@ class Spec:
     transparency: tuple[float, ...] = (1.0, 0.9, 0.8)
     calibration: int = 5
     stars: int = 100
+    fwhm: float = 2.8
 
 
 @dataclass(eq=False)
@@ -133,7 +134,7 @@ def make_set(folder: Path, spec: Spec) -> SimulatedSet:
         if i == spec.trail_in:
             trail = trails[i] = (-10.0, 40.0, WIDTH + 10.0, 230.0, 3.0, 900.0)
         raw = sim.expose(
-            sky, camera, exposure_s=EXPOSURE_S, to_frame=matrix, fwhm_px=2.8,
+            sky, camera, exposure_s=EXPOSURE_S, to_frame=matrix, fwhm_px=spec.fwhm,
             transparency=spec.transparency[i % len(spec.transparency)],
             sky_e_s=SKY_E_S * (1 + 0.05 * i), trail=trail, hits=sim.random_hits(rng, WIDTH, HEIGHT, 6), rng=rng,
         )  # fmt: skip

@@ -299,11 +299,6 @@ def test_the_result_tells_what_it_is(made: SimulatedSet, tmp_path: Path) -> None
     assert set(result.stages) >= {"masters", "levels", "stacking", "writing"}
 
 
-def test_drizzle_is_refused_for_now(made: SimulatedSet, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="drizzle"):
-        stack(made, tmp_path, drizzle=2.0)
-
-
 # --- pixels that are missing
 
 
