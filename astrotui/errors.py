@@ -43,3 +43,7 @@ class OutputError(AstrotuiError):
 
 class JobError(AstrotuiError):
     """A job does not exist or cannot do what was asked of it."""
+
+
+class NoSuchJob(JobError, UsageError):
+    """No job has that id: a wrong word, as every unknown id is."""

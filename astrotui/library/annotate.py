@@ -60,7 +60,7 @@ def find_things(catalog: Catalog, specs: Sequence[str], query: str = "") -> Thin
         if kind == "stack" and number.isdigit():
             with catalog.read() as db:
                 if db.get(Stack, int(number)) is None:
-                    raise AstrotuiError(f"no stack {number}; `astrotui stacks` lists them")
+                    raise UsageError(f"no stack {number}; `astrotui stacks` lists them")
             things.stacks.append(int(number))
         elif (frame := _frame_at(catalog, spec)) is not None:
             things.frames.append(frame)

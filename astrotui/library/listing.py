@@ -164,7 +164,7 @@ def resolve_sessions(catalog: Catalog, spec: str) -> list[int]:
     if spec.isdigit():
         with catalog.read() as db:
             if len(spec) > 15 or db.get(Session, int(spec)) is None:
-                raise AstrotuiError(f"no session {clean(spec, 20)}; `astrotui sessions` lists them")
+                raise UsageError(f"no session {clean(spec, 20)}; `astrotui sessions` lists them")
         return [int(spec)]
     folder = Path(spec).expanduser()
     if _is_folder(folder):

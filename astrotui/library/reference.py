@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Session, Stack
-from astrotui.errors import PlanError
+from astrotui.errors import PlanError, UsageError
 from astrotui.library.lights import Light, load_lights
 from astrotui.library.requests import StackRequest
 from astrotui.text import clean
@@ -69,7 +69,7 @@ def check_reference(db: DbSession, frame_id: int) -> None:
     """
     found = load_lights(db, [frame_id])
     if not found or found[0].frame.frame_type != "light":
-        raise PlanError(
+        raise UsageError(
             f"--reference {frame_id}: no light has that number; `astrotui frames SESSION` lists them"
         )
     frame = found[0].frame

@@ -45,7 +45,7 @@ def test_sessions_by_id_folder_and_query(run: Run, samples: Path) -> None:
     by_query = run("frames", "target:m42", "--json").json
     by_id = run("frames", str(by_query[0]["session_id"]), "--json").json
     assert by_folder == by_query == by_id
-    assert run("frames", "999").code == 1
+    assert run("frames", "999").code == 2
     assert "no session 999" in run("frames", "999").err
     assert run("frames", "target:pluto").code == 1
     assert run("sessions", "target:pluto", "--json").json == []
@@ -94,7 +94,7 @@ def test_listing_for_other_programs(run: Run, samples: Path) -> None:
         (["set", "1"], 2, "nothing to set"),
         (["help", "nothing"], 2, "no help on"),
         (["jobs", "show"], 2, "needs the id"),
-        (["jobs", "show", "7"], 1, "no job 7"),
+        (["jobs", "show", "7"], 2, "no job 7"),
         (["stack"], 2, "name a session"),
         (["render", "/nowhere.fits", "-o", "x.png"], 1, "/nowhere.fits"),
         (["cull", "1", "--preset", "brutal"], 2, "brutal"),
@@ -106,6 +106,21 @@ def test_one_clear_line(run: Run, words: list[str], code: int, message: str) -> 
     ran = run(*words)
     assert ran.code == code and message in ran.err
     assert ran.out == "" and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "frames 99", "darks 99", "measure 99", "cull 99 --preset gentle", "accept 99 score:>1", "reject 99 score:>1",
+        "set 99 --note x", "set stack:99 --note x", "stack 99", "stack 1 --dark 99", "stack 1 --reference 99999",
+        "decisions 99 --export -", "export 99 --to png", "render 99", "jobs log 99", "jobs cancel 99", "jobs retry 99",
+        "jobs priority 99 1", "masters export 99 -o x.fits", "set 1 --dark 99", "report 99", "watch 99 --once",
+    ],
+)  # fmt: skip
+def test_an_unknown_id_is_a_wrong_word(run: Run, samples: Path, words: str) -> None:
+    assert run("index", samples / "DWARF_II").code == 0
+    ran = run(*words.split())
+    assert ran.code == 2 and ran.err.count("\n") == 1 and ran.out == "", ran
 
 
 def test_control_sequences_never_reach_the_terminal(run: Run, tmp_path: Path) -> None:
