@@ -45,5 +45,5 @@ class JobError(AstrotuiError):
     """A job does not exist or cannot do what was asked of it."""
 
 
-class NoSuchJob(JobError, UsageError):
+class NoSuchJobError(JobError, UsageError):
     """No job has that id: a wrong word, as every unknown id is."""

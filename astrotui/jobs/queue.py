@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Job
-from astrotui.errors import JobError, NoSuchJob
+from astrotui.errors import JobError, NoSuchJobError
 from astrotui.jobs import registry
 from astrotui.jobs.owner import is_dead
 from astrotui.jobs.records import FINAL, LIVE, SELECT_RECORD, JobRecord, now, to_record
@@ -43,7 +43,7 @@ def enqueue(
     """
     with catalog.write() as db:
         if after is not None and db.get(Job, after) is None:
-            raise NoSuchJob(f"no job {after} to wait for")
+            raise NoSuchJobError(f"no job {after} to wait for")
         _refuse_shared_output(db, payload.get("output"))
         job = Job(
             kind=kind,
@@ -70,11 +70,11 @@ def _refuse_shared_output(db: DbSession, output: object) -> None:
 
 
 def show(catalog: "Catalog", job_id: int) -> JobRecord:
-    """One job; raises `NoSuchJob` when there is none of that id."""
+    """One job; raises `NoSuchJobError` when there is none of that id."""
     with catalog.read() as db:
         row = db.execute(SELECT_RECORD.where(Job.id == job_id)).one_or_none()
     if row is None:
-        raise NoSuchJob(f"no job {job_id}; `astrotui jobs` lists them")
+        raise NoSuchJobError(f"no job {job_id}; `astrotui jobs` lists them")
     return to_record(row)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import aliased
 
 from astrotui.catalog.models import Job
-from astrotui.errors import NoSuchJob
+from astrotui.errors import NoSuchJobError
 from astrotui.jobs.owner import Owner, same_machine
 from astrotui.jobs.processes import end_strays
 from astrotui.jobs.records import now
@@ -21,10 +21,10 @@ PARTS = "_parts"  # in the result of a job: unfinished files that its work has a
 
 
 def get_job(db: DbSession, job_id: int) -> Job:
-    """The row of a job; raises `NoSuchJob` when there is none of that id."""
+    """The row of a job; raises `NoSuchJobError` when there is none of that id."""
     job = db.get(Job, job_id)
     if job is None:
-        raise NoSuchJob(f"no job {job_id}; `astrotui jobs` lists them")
+        raise NoSuchJobError(f"no job {job_id}; `astrotui jobs` lists them")
     return job
 
 
