@@ -89,6 +89,7 @@ def match_stars(
     scale_limits: tuple[float, float] = (0.5, 2.0),
     hint: Float64Array | None = None,
     images: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    quick: bool = False,
 ) -> Registration:
     """The transform that lays `frame` on `reference`.
 
@@ -107,6 +108,7 @@ def match_stars(
     scale_limits : of plausible changes of scale
     hint : a transform to try first, such as that of the frame before
     images : both pictures (h, w), star-bright on dark, to correlate when the stars are of no use
+    quick : try only the hint and shifts, upright and upside down: a fiftieth of the time where nothing matches
 
     Raises
     ------
@@ -121,7 +123,7 @@ def match_stars(
         return Registration(np.eye(3), len(points), 0.0, everyone, everyone, model)
     best = None
     if min(len(points), len(targets)) >= 3:
-        best = _search(points, targets, frame, model, shape, seed, scale_limits, hint)
+        best = _search(points, targets, frame, model, shape, seed, scale_limits, hint, quick)
     if best is not None and _stands_still(best.transform, shape):
         best = _without_fixed(best, frame, reference, model, shape, seed, scale_limits, span_s)
     if best is None and images is not None:
@@ -142,10 +144,12 @@ def _search(
     seed: int,
     scale_limits: tuple[float, float],
     hint: Float64Array | None = None,
+    quick: bool = False,
 ) -> Registration | None:
     """The first believable transform of those that the ways of guessing propose."""
     weights = star_weights(frame)
-    for guess in _guesses(points, targets, model, seed, hint):
+    guesses = _quick_guesses(points, targets, hint) if quick else _guesses(points, targets, model, seed, hint)
+    for guess in guesses:
         if not is_plausible(guess, shape, scale_limits):
             continue
         found = _refine(guess, points, targets, weights, model, shape)
@@ -170,6 +174,16 @@ def _guesses(
     yield from common_offsets(points, targets)
     if (guess := match_triangles(_central(points), _central(targets), CONTROL_POINTS // 2, seed)) is not None:
         yield guess
+
+
+def _quick_guesses(
+    points: Float64Array, targets: Float64Array, hint: Float64Array | None
+) -> Iterator[Float64Array]:
+    if hint is not None:
+        yield hint
+    for turn in (np.eye(3), np.diag([-1.0, -1.0, 1.0])):
+        for shift in common_offsets(apply(turn, points), targets):
+            yield shift @ turn
 
 
 def _central(points: Float64Array) -> Float64Array:

@@ -23,8 +23,10 @@ from astrotui.stacking.plan import PlanFrame
 NEAREST = 2  # frames in time, of those that are placed, on which one is tried
 REPRESENTATIVES = 4  # of each island, tried on each other
 MERGES = 400  # tries, both ways, at most: islands of single clouded frames would be tried for ever
+SAME = 0.6  # share of their stars that two frames of one view have in common
 LEAST_STARS = 8  # of a frame that is to found an island
 BANK = 0.5  # share of common stars under which a frame begins a bank of its own
+NEIGHBORS = 6  # banks to which a frame is tied
 COMMON = 12  # stars that are worth a line in the equations
 
 
@@ -108,8 +110,8 @@ def chain(
     for frame in _away(frames, among, reference):
         if frame in found.placed or len(frames[frame].stars) < 3:
             continue
-        for other in _candidates(frames, frame, found):
-            linked = _link(frames[frame], frames[other], step)
+        for n, other in enumerate(_candidates(frames, frame, found)):
+            linked = link_frames(frames[frame], frames[other], step, quick=n > 0)
             if linked is not None:
                 _join(found, frame, other, linked)
                 step = linked.transform
@@ -148,13 +150,14 @@ def _candidates(frames: Sequence[PlanFrame], frame: int, found: Chains) -> Itera
             yield root
 
 
-def _link(frame: PlanFrame, other: PlanFrame, step: Float64Array) -> Registration | None:
+def link_frames(
+    frame: PlanFrame, other: PlanFrame, step: Float64Array, *, quick: bool
+) -> Registration | None:
     """A frame on another, as freely as its stars allow: the chain is only to tell which stars are the same."""
     hint = turned_hint(frame.stars, other.stars, step)
+    shape = (frame.height, frame.width)
     try:
-        return match_stars(
-            frame.stars, other.stars, model="homography", shape=(frame.height, frame.width), hint=hint
-        )
+        return match_stars(frame.stars, other.stars, model="homography", shape=shape, hint=hint, quick=quick)
     except RegistrationError:
         return None
 
@@ -171,6 +174,15 @@ def turned_hint(stars: StarList, reference: StarList, before: Float64Array) -> F
         return None
     offsets = common_offsets(apply(before, points), targets)
     return offsets[0] @ before if offsets else None
+
+
+def show_the_same(frame: PlanFrame, other: PlanFrame) -> bool:
+    """Whether two frames show the same piece of the sky, as can be told at once."""
+    least = min(len(frame.stars), len(other.stars))
+    if least < LEAST_STARS:
+        return False
+    found = link_frames(frame, other, np.eye(3), quick=True)
+    return found is not None and found.matched >= SAME * least
 
 
 def _join(found: Chains, frame: int, other: int, registration: Registration) -> None:
@@ -190,13 +202,15 @@ def _merge(frames: Sequence[PlanFrame], found: Chains, reference: int) -> None:
             for other in islands[:n]:
                 if len(one) == 1 and len(other) == 1:
                     continue
-                for a, b in _pairs(_spread(one, reference), _spread(other, reference)):
+                pairs = [(a, b) for a in _spread(one, reference) for b in _spread(other, reference)]
+                for n_pair, (a, b) in enumerate(pairs):
                     if len(tried) >= MERGES:
                         return
                     if (a, b) in tried:
                         continue
                     tried |= {(a, b), (b, a)}
-                    registration = _link(frames[a], frames[b], np.eye(3))
+                    quick = n_pair > 0 or min(len(one), len(other)) == 1
+                    registration = link_frames(frames[a], frames[b], np.eye(3), quick=quick)
                     if registration is not None:
                         _attach(found, one, other, a, b, registration, reference)
                         again = True
@@ -232,10 +246,6 @@ def _spread(members: Sequence[int], reference: int) -> list[int]:
     at = np.unique(np.linspace(0, len(ordered) - 1, REPRESENTATIVES).round().astype(int))
     some = [ordered[i] for i in at]
     return [reference, *(s for s in some if s != reference)] if reference in members else some
-
-
-def _pairs(ones: Sequence[int], others: Sequence[int]) -> list[tuple[int, int]]:
-    return [(a, b) for a in ones for b in others]
 
 
 def _label(frames: Sequence[PlanFrame], found: Chains) -> None:
@@ -291,7 +301,8 @@ def banks(found: Chains, members: Sequence[int], reference: int) -> tuple[list[i
             heads.append(frame)
             continue
         add(best, 3)
-        add(shared[0], COMMON)
+        for link in sorted(shared, key=len, reverse=True)[:NEIGHBORS]:
+            add(link, COMMON)
     inside = set(members)
     for link in found.links:
         if link.a in inside and (link.b, link.a) not in links:

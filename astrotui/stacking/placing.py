@@ -20,7 +20,7 @@ from astrotui.imaging.register import (
 )
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.hands import match_either_hand, other_scale
-from astrotui.stacking.linking import Link, turned_hint
+from astrotui.stacking.linking import Link, show_the_same, turned_hint
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.remembered import remembered
 from astrotui.stacking.sampling import FrameSample
@@ -76,13 +76,19 @@ def register_frames(
     lost: dict[int, str] = {}
     seen: dict[int, FrameSample] = {}
     before = np.eye(3)
+    astray: int | None = (
+        None  # the last frame that was lost: another one of its view need not be tried for long
+    )
     for index, sample in samples:
         seen[index] = sample
+        if astray is not None and show_the_same(plan.frames[index], plan.frames[astray]):
+            lost[index], astray = lost[astray], index
+            continue
         try:
             known = remembered(plan.frames[index], reference, _model(plan))
             direct[index] = known or _place(plan, plan.frames[index], reference, before)
         except RegistrationError as error:
-            lost[index] = error.reason
+            lost[index], astray = error.reason, index
         else:
             before = direct[index].transform
     placement = Placement([])
@@ -91,12 +97,13 @@ def register_frames(
         direct[sights.root] = _place(plan, reference, reference, before)
     asks = sights.free and stars_ask_for_more(sights, direct)
     if plan.recipe.align != "none" and sights.root in direct and (lost or asks):
-        together = lay_together(sights, direct, list(lost), afresh=asks)
+        upright = {i: r for i, r in direct.items() if np.linalg.det(r.transform[:2, :2]) > 0}
+        together = lay_together(sights, upright, list(lost), afresh=asks)
         for index in together.apart:
             lost.pop(index, None)
             skip(index, f"cannot be aligned: {together.apart[index]}")
         if together.gained or together.bent:
-            _take_over(together, direct, lost, placement)
+            _take_over(together, direct, lost, placement, upright)
         placement.warnings += together.warnings
         placement.notes += together.notes
     for index, reason in lost.items():
@@ -127,12 +134,16 @@ def register_frames(
 
 
 def _take_over(
-    together: Together, direct: dict[int, Registration], lost: dict[int, str], placement: Placement
+    together: Together,
+    direct: dict[int, Registration],
+    lost: dict[int, str],
+    placement: Placement,
+    asked: Iterable[int],
 ) -> None:
     direct |= together.registrations
     for index in together.registrations:
         lost.pop(index, None)
-    for index in set(direct) - set(together.registrations):
+    for index in set(asked) - set(together.registrations):
         lost[index] = direct.pop(index).warning or "it does not fit its neighbors"
     placement.lens, placement.links = together.lens, together.links
 
