@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from astrotui.catalog.plain import PinRow, SessionRow, SetRow
-from astrotui.library.calstat import calibrated_for
+from astrotui.library.calstat import calibrated_for, gamma_encoded
 from astrotui.library.judging import (
     GRADES,
     Candidate,
@@ -85,6 +85,8 @@ def match_session(
         "dark": [judge_dark(shot, held, bias=_has_bias(biases, pins), date=date) for held in by_kind["dark"]],
         "flat": [judge_flat(shot, held, date) for held in by_kind["flat"]],
     }
+    if gamma_encoded(session.warnings):
+        found = {kind: [_not_linear(c) for c in candidates] for kind, candidates in found.items()}
     done = calibrated_for(session.warnings)
     ranked = {kind: _choose(candidates, pins.get(kind), kind in done) for kind, candidates in found.items()}
     ranked["dark"] = _with_drift(session, ranked["dark"])
@@ -93,6 +95,13 @@ def match_session(
         frozenset(kind for kind, pin in pins.items() if pin.set_id is None and pin.path is None),
         frozenset(done),
     )
+
+
+def _not_linear(candidate: Candidate) -> Candidate:
+    """What is measured linearly cannot be taken from lights that are not; a pin says that they are."""
+    why = "the lights are probably gamma-encoded, not linear; pin it if you know that they are linear"
+    distance = candidate.distance + (0 if candidate.grade == "refused" else 100)
+    return replace(candidate, grade="refused", distance=distance, reasons=(why, *candidate.reasons))
 
 
 def _has_bias(biases: Sequence[Candidate], pins: "Mapping[str, Pin] | Mapping[str, PinRow]") -> bool:
@@ -263,12 +272,14 @@ def _too_far(session: "Session", held: SetRecord) -> bool:
 def dark_gaps(sessions: "Iterable[tuple[Session, float]]", sets: Sequence[SetRecord]) -> list[Gap]:
     """Settings of sessions (with their integration in seconds) without an exact dark within 5 °C, most light first.
 
-    Sessions without usable light or with calibrated lights want none.
+    Sessions without usable light, with calibrated lights or such that are not linear want none.
     """
     groups: dict[tuple[object, ...], list[tuple[Session, float]]] = defaultdict(list)
     finder = DarkFinder(sets)
     for session, integration in sessions:
         if session.exposure_s is None or integration <= 0 or "dark" in calibrated_for(session.warnings):
+            continue
+        if gamma_encoded(session.warnings):
             continue
         best = finder.best(session)
         if best is not None and best.grade == "exact" and not _too_far(session, best.set):

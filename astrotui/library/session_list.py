@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from astrotui.catalog.plain import SessionRow, pin_rows, reading, session_rows, set_rows
-from astrotui.library.calstat import calibrated_for
+from astrotui.library.calstat import calibrated_for, gamma_encoded
 from astrotui.library.matching import Best, DarkFinder, match_session, pins_of, set_record
 
 
@@ -102,8 +102,12 @@ def darks_of(connection: sqlite3.Connection, sessions: Iterable[SessionRow]) -> 
         if session.id in pins:
             pinned = match_session(session, sets, pins[session.id]).chosen("dark")
             best = Best(pinned.set, pinned.grade) if pinned is not None else None
+        elif session.warnings and (
+            "dark" in calibrated_for(session.warnings) or gamma_encoded(session.warnings)
+        ):
+            best = None
         else:
-            best = None if "dark" in calibrated_for(session.warnings) else finder.best(session)
+            best = finder.best(session)
         if best is not None:
             found[session.id] = {"id": best.set.id, "grade": best.grade}
     return found

@@ -5,6 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tifffile
+from sqlalchemy import select
+
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Session
 from astrotui.library.annotate import pin
@@ -40,6 +44,33 @@ def dwarf_3_library(write_frame: WriteFrame, root: Path) -> None:
         "bias/cam_0/bias_gain_2_bin_1.fits", "flat/cam_0/flat_gain_2_bin_1_ir_1.fits", "flat/cam_0/flat_gain_2_bin_1_ir_2.fits",
     )):  # fmt: skip
         write_frame(factory / name, value=100 + number, **bare)
+
+
+def test_lights_that_are_not_linear_take_nothing_unless_a_person_pins_it(
+    catalog: Catalog, tmp_path: Path, write_frame: WriteFrame
+) -> None:
+    pixels = np.arange(24 * 16, dtype=np.uint8).reshape(16, 24)
+    (tmp_path / "night").mkdir()
+    tifffile.imwrite(tmp_path / "night" / "M 1_10s.tif", pixels)
+    tifffile.imwrite(tmp_path / "night" / "M 1_10s_2.tif", pixels[::-1])
+    for number in range(3):
+        write_frame(
+            tmp_path / "darks" / f"dark_{number}.fits", IMAGETYP="Dark", value=100 + number, INSTRUME=None
+        )
+    index_roots(catalog, [tmp_path])
+    (session,) = list_sessions(catalog)
+    assert session.dark is None and any("gamma" in warning for warning in session.warnings)
+    (dark,) = session_match(catalog, session.id).candidates["dark"]
+    assert (dark.grade, dark.chosen) == ("refused", False)
+    assert dark.reasons[0].startswith("the lights are probably gamma-encoded")
+    with catalog.read() as db:
+        lights = [(row, 100.0) for row in db.scalars(select(Session))]
+        assert dark_gaps(lights, load_sets(db)) == []
+    pin(catalog, [session.id], "dark", str(dark.set.id))
+    (dark,) = session_match(catalog, session.id).candidates["dark"]
+    assert dark.chosen and dark.reasons[0] == "pinned by you"
+    (session,) = list_sessions(catalog)
+    assert session.dark is not None and session.dark["id"] == dark.set.id
 
 
 def test_a_dwarf_3_takes_its_factory_dark_only(
