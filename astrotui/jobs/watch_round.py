@@ -1,6 +1,8 @@
 """One round of a watch: index the folders, measure what is new, combine all that is kept, put the result in place."""
 
+import ctypes
 import dataclasses
+import gc
 import math
 import os
 from collections.abc import Set
@@ -40,6 +42,7 @@ class Rounds:
         self.state: dict[str, Any] = work.result
         self._kind = Kind(work.payload.get("sessions", ()), self.state.get("kind"))
         self._choice = Choice((), ())
+        self._made = False
 
     def keep(self, **values: Any) -> None:
         """Keep facts for people and for a later attempt."""
@@ -87,6 +90,9 @@ class Rounds:
         """Say how many frames are in the picture while nothing is to be done."""
         stage = "watching" if not look.absent else "waiting for the folder"
         self.work.progress(stage, int(self.state.get("frames_used", 0)), 0)
+        if self._made:
+            self._made = False
+            _give_back_memory()
 
     def make(self, writing: Set[str]) -> int | None:
         """Make the picture of the frames that are kept now; None when none can be made of them."""
@@ -97,7 +103,7 @@ class Rounds:
             self._none(error)
             return None
         output = Path(plan.output)
-        if plan.digest() == self.state.get("plan") and self._is_own(output, "identity"):
+        if _essence(plan) == self.state.get("plan") and self._is_own(output, "identity"):
             return int(self.state["frames_used"])
         try:
             result = self._run(plan)
@@ -105,6 +111,7 @@ class Rounds:
             self._none(error)
             return None
         self._record(plan, result)
+        self._made = True
         return result.frames_used
 
     def _none(self, error: PlanError | FrameError) -> None:
@@ -211,7 +218,7 @@ class Rounds:
 
         work, output, manifest = self.work, Path(plan.output), Path(plan.manifest)
         self.keep(
-            output=str(output), manifest=str(manifest), identity=_identity(output), plan=plan.digest(),
+            output=str(output), manifest=str(manifest), identity=_identity(output), plan=_essence(plan),
             kind=self._kind.to_dict(), aside=list(self._choice.aside), problem="", **_facts(plan, result),
         )  # fmt: skip
         write_manifest(plan, result, manifest, work.tag)
@@ -271,6 +278,12 @@ class _AsStack:
         return getattr(self._work, name)
 
 
+def _essence(plan: StackPlan) -> str:
+    """What tells two pictures apart: the plan without what earlier rounds spare it."""
+    frames = tuple(dataclasses.replace(frame, transform=None) for frame in plan.frames)
+    return dataclasses.replace(plan, frames=frames, reused={}).digest()
+
+
 def _identity(path: Path) -> list[int] | None:
     """What a file is known again by; None without one."""
     try:
@@ -278,6 +291,14 @@ def _identity(path: Path) -> list[int] | None:
     except OSError:
         return None
     return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _give_back_memory() -> None:
+    """Pages that a round has freed go back to the system: a watch mostly waits."""
+    gc.collect()
+    # Only glibc keeps them.
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _facts(plan: StackPlan, result: "StackResult") -> dict[str, Any]:
