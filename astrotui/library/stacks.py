@@ -18,6 +18,7 @@ from astrotui.text import clean
 if TYPE_CHECKING:
     from astrotui.stacking.result import StackResult
 
+LIVE = ("queued", "running")  # jobs that may change their result yet
 _SUMMARY = (
     "reference dark flat bias integration_s rejected_fraction noise_adu fwhm_px seconds stages warnings width height "
     "planes predicted_noise_adu coverage_min coverage_max reused"
@@ -103,7 +104,8 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
     return {
         "id": row.id,
         "job_id": row.job_id,
-        "status": (status or "done") if present else "missing",
+        # However its job ended after it was recorded, a result is whole: a watch is mostly ended by cancelling it.
+        "status": "missing" if not present else status if status in LIVE else "done",
         "target": row.target,
         "created": row.created.isoformat().replace("+00:00", "Z"),
         "output": row.output,
