@@ -75,6 +75,7 @@ class Settings:
     memory : memory budget of a stack, like "1GB"
     workers : threads of a stack; 0 means as many as there are processors
     nice : niceness of background work, 0 to 19
+    solve : ask an installed plate solver where a stack lies when its frames do not say
     masters_cap : size cap of the cache of masters
     previews_cap : size cap of the cache of previews
     private : leave site coordinates and serial numbers out of results
@@ -88,6 +89,7 @@ class Settings:
     memory: str = "1GB"
     workers: int = 0
     nice: int = 10
+    solve: bool = False
     masters_cap: str = "5GB"
     previews_cap: str = "500MB"
     private: bool = True

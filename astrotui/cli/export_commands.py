@@ -1,5 +1,6 @@
 """`export`: a stack for other programs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def export(state: State, stack: str, kind: str, output: Path | None) -> None:
         target = target / f"{source.stem}{_SUFFIX[kind]}"
     if target.suffix.lower() not in _ENDINGS.get(kind, (target.suffix.lower(),)):
         raise UsageError(f"-o {clean(target, 400)}: --to {kind} writes {' or '.join(_ENDINGS[kind])}")
-    facts = _write(kind, source, Path(found["manifest"]), target)
+    cards = (found.get("wcs") or {}).get("cards", ())
+    facts = _write(kind, source, Path(found["manifest"]), target, cards)
     if state.json:
         emit({"output": str(target), **facts})
     else:
@@ -75,12 +77,12 @@ def _free(source: Path, kind: str) -> Path:
         number += 1
 
 
-def _write(kind: str, source: Path, manifest: Path, target: Path) -> dict[str, Any]:
+def _write(kind: str, source: Path, manifest: Path, target: Path, wcs: Sequence[str]) -> dict[str, Any]:
     from astrotui.stacking import export as exports
 
     match kind:
         case "fits":
-            exports.export_fits(source, target)
+            exports.export_fits(source, target, wcs=wcs)
         case "tiff":
             exports.export_tiff(source, target)
         case "csv":

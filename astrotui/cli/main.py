@@ -39,6 +39,7 @@ COMMANDS = {
     "render": "render_commands:render",
     "compose": "compose_commands:compose",
     "export": "export_commands:export",
+    "solve": "solve_commands:solve",
     "report": "report_commands:report",
     "jobs": "job_commands:jobs",
     "worker": "job_commands:worker",

@@ -1,7 +1,10 @@
 """The celestial coordinate system of a frame, as FITS cards."""
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 def celestial_cards(path: Path, hdu: int = 0) -> tuple[str, ...]:
@@ -26,3 +29,68 @@ def celestial_cards(path: Path, hdu: int = 0) -> tuple[str, ...]:
             return tuple(str(card) for card in wcs.to_header(relax=True).cards)
         except (OSError, ValueError, KeyError, IndexError, TypeError, fits.VerifyError, MemoryError):
             return ()  # a broken WCS is no reason to lose the frame
+
+
+def scaled_cards(cards: Sequence[str], step: int) -> tuple[str, ...]:
+    """The WCS of an image for the image of which its pixels are means of `step` by `step`."""
+    if step == 1 or not cards:
+        return tuple(cards)
+    wcs = read_wcs(cards)
+    wcs.wcs.crpix = (wcs.wcs.crpix - 0.5) * step + 0.5
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd / step
+    else:
+        wcs.wcs.cdelt = wcs.wcs.cdelt / step
+    return tuple(str(card) for card in wcs.to_header(relax=True).cards)
+
+
+def read_wcs(cards: Sequence[str]) -> Any:
+    """An `astropy.wcs.WCS` of cards of 80 characters."""
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return WCS(fits.Header([fits.Card.fromstring(text) for text in cards]), naxis=2)
+
+
+@dataclass(frozen=True)
+class SkyField:
+    """Where an image lies in the sky.
+
+    Attributes
+    ----------
+    ra_deg, dec_deg : of its middle, J2000
+    scale_arcsec : of a pixel
+    rotation_deg : from the direction up in the file as shown (rows from below) to north, towards east
+    mirrored : east is to the right of north
+    width_deg, height_deg : of the field
+    """
+
+    ra_deg: float
+    dec_deg: float
+    scale_arcsec: float
+    rotation_deg: float
+    mirrored: bool
+    width_deg: float
+    height_deg: float
+
+
+def sky_field(cards: Sequence[str], width: int, height: int) -> SkyField:
+    """The field of an image of `width` by `height` pixels with this WCS."""
+    import numpy as np
+
+    wcs = read_wcs(cards)
+    middle = ((width - 1) / 2, (height - 1) / 2)
+    ra, dec = (float(value) for value in wcs.wcs_pix2world([middle], 0)[0])
+    matrix = wcs.pixel_scale_matrix
+    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    return SkyField(
+        round(ra % 360, 6),
+        round(dec, 6),
+        round(scale * 3600, 5),
+        round(float(np.degrees(np.arctan2(matrix[0, 1], matrix[1, 1]))), 3),
+        bool(np.linalg.det(matrix) > 0),
+        round(width * scale, 4),
+        round(height * scale, 4),
+    )

@@ -16,6 +16,8 @@ HANDLERS: dict[str, str] = {
     "measure": "astrotui.jobs.tasks:run_measure",
     "stack": "astrotui.jobs.tasks:run_stack",
     "render": "astrotui.jobs.tasks:run_render",
+    "compose": "astrotui.jobs.compose:run_compose",
+    "solve": "astrotui.jobs.solve:run_solve",
     "watch": "astrotui.jobs.watch:run_watch",
 }
 

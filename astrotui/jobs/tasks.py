@@ -99,6 +99,11 @@ def _measure(work: "Work", sessions: Sequence[int], *, force: bool = False) -> A
     )
 
 
+def measure_for(work: "Work", sessions: Sequence[int]) -> None:
+    """Measure what is unmeasured of sessions, for a job that wants their stars."""
+    _measure(work, sessions)
+
+
 def _measuring_dark(work: "Work", session_id: int) -> tuple[Path, str] | None:
     """The master dark for finding stars: only an exact one, made now if need be. Measuring goes on without it."""
     from astrotui.library.masters_for import CalibrationPlanner, session_calstat
@@ -213,10 +218,12 @@ def make_stack_plan(work: "Work") -> StackPlan:
         if output := work.payload.get("output"):
             plan = dataclasses.replace(plan, output=output, manifest=str(Path(output).with_suffix(".json")))
         return rerun(plan, places().masters)
+    from astrotui.frames.solver import LIMIT_S
     from astrotui.library.masters_for import masters_of
     from astrotui.library.planning import make_plan
     from astrotui.library.reference import measured_sessions
     from astrotui.library.requests import StackRequest, default_name, free_output
+    from astrotui.library.solved import solve_plan
     from astrotui.stacking.bands import choose_band_rows
     from astrotui.stacking.usable import usable_calibrations
 
@@ -228,6 +235,9 @@ def make_stack_plan(work: "Work") -> StackPlan:
     _measure(work, measured_sessions(work.catalog, request))
     work.finished_stage("measuring")
     plan = make_plan(work.catalog, request, Path(request.output or "stack.fits"))
+    if load_settings().solve and not plan.wcs:
+        work.progress("solving", 0, 1)
+        plan = solve_plan(work.catalog, plan, places().cache / "solving", limit_s=LIMIT_S)
     if not request.output:  # named after what is in it, which may be less than what was asked for
         inside = sorted({frame.session_id for frame in plan.frames if frame.session_id is not None})
         output = free_output(Path(request.folder), default_name(work.catalog, inside))

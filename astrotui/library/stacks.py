@@ -113,6 +113,7 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
         "preview": row.preview if row.preview and Path(row.preview).exists() else None,
         "sessions": row.sessions,
         "frames_used": row.frames_used,
+        "wcs": None,  # until it is solved
         "reused": None,  # of stacks that an earlier version made
         **row.summary,
         "note": row.note,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Frame, Session
 from astrotui.errors import PlanError
+from astrotui.library.objects import separation_deg
 from astrotui.text import clean, plural
 
 FAR_DEG = 5.0  # headers of real telescopes are wrong by degrees
@@ -150,12 +151,8 @@ def check_sky(sessions: Sequence[Session]) -> None:
 
 
 def apart_deg(one: Session, other: Session) -> float:
-    """The angle between two pointings, degrees (haversine)."""
-    ra1, dec1, ra2, dec2 = (
-        math.radians(v or 0.0) for v in (one.ra_deg, one.dec_deg, other.ra_deg, other.dec_deg)
-    )
-    half = math.sin((dec2 - dec1) / 2) ** 2 + math.cos(dec1) * math.cos(dec2) * math.sin((ra2 - ra1) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
+    """The angle between two pointings, degrees."""
+    return separation_deg(one.ra_deg or 0.0, one.dec_deg or 0.0, other.ra_deg or 0.0, other.dec_deg or 0.0)
 
 
 def _field(session: Session) -> float:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,23 @@ cd ..
 """
 
 
-def export_fits(source: Path, out: Path, tag: str = "export") -> Path:
-    """A copy of a result with all its extensions, whole or not at all."""
+def export_fits(source: Path, out: Path, tag: str = "export", wcs: Sequence[str] = ()) -> Path:
+    """A copy of a result with all its extensions, whole or not at all.
+
+    `wcs` are cards that were found since; they go into a copy whose header has no coordinates of its own.
+    """
     check_output(out)
-    write_bytes_atomic(out, source.read_bytes(), tag)
+    data = source.read_bytes()
+    if wcs:
+        from astropy.io import fits
+
+        with fits.open(io.BytesIO(data), memmap=False, do_not_scale_image_data=True) as hdus:
+            if "CTYPE1" not in hdus[0].header:
+                hdus[0].header.extend((fits.Card.fromstring(text) for text in wcs), update=True)
+                stream = io.BytesIO()
+                hdus.writeto(stream, output_verify="silentfix")
+                data = stream.getvalue()
+    write_bytes_atomic(out, data, tag)
     return out
 
 
