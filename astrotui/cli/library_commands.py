@@ -53,7 +53,7 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
         places = [root.expanduser().absolute() for root in roots] or list(list_roots(catalog))
         if not places:
             raise click.UsageError("name a folder to index: astrotui index ROOT ...")
-        _check_folders(places)
+        told = _check_folders(catalog, places, emptied)
         payload = {"roots": [str(place) for place in places], "again": again, "emptied": emptied}
         title = f"index {plural(len(places), 'folder')}"
         if detach:
@@ -72,6 +72,9 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
         )
         if count
     ]  # fmt: skip
+    for text in report.unread:
+        if text not in told:
+            note(f"NOT INDEXED: {text}")
     say(
         state,
         f"{plural(report.frames, 'frame')} in {', '.join(report.roots)}: {', '.join(changes) or 'no change'}",
@@ -88,24 +91,34 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
             note(f"  {problem['path']}: {problem['reason']}")
         if len(report.problems) > 20:
             note(f"  and {len(report.problems) - 20:,} more; `astrotui index --json ROOT` lists all")
-    for text in report.notes[:20]:
+    notes = [text for text in report.notes if text not in report.unread]
+    for text in notes[:20]:
         note(text)
-    if len(report.notes) > 20:
-        note(f"and {len(report.notes) - 20:,} more notes; `astrotui index --json ROOT` lists all")
+    if len(notes) > 20:
+        note(f"and {len(notes) - 20:,} more notes; `astrotui index --json ROOT` lists all")
 
 
-def _check_folders(folders: Sequence[Path]) -> None:
-    """A mistyped folder is told here, not by a job; beside good ones it becomes a note in the job's report."""
-    from astrotui.library.roots import check_folder
+def _check_folders(catalog: "Catalog", folders: Sequence[Path], emptied: bool) -> list[str]:
+    """Say at once which folders cannot be indexed, such as disks that are not mounted; returns what was said.
+
+    Beside others they become notes in the job's report; when there are no others, there is no job.
+    """
+    from astrotui.library.roots import check_folder, check_not_empty
 
     problems = []
     for folder in folders:
         try:
-            check_folder(folder)
+            place = check_folder(folder)
+            if not emptied:
+                check_not_empty(catalog, place)
         except AstrotuiError as error:
             problems.append(error)
     if len(problems) == len(folders):
         raise problems[0]
+    told = [clean(problem, 500) for problem in problems]
+    for text in told:
+        note(f"NOT INDEXED: {text}")
+    return told
 
 
 @click.command(context_settings=QUERY_SETTINGS)

@@ -25,9 +25,9 @@ from astrotui.library.index_report import IndexReport
 from astrotui.library.index_writer import DEVICE_REJECTED, Batch, IndexWriter, folder_of
 from astrotui.library.progress import Progress, silent
 from astrotui.library.readers import Fresh, ReadFile, read_all
-from astrotui.library.roots import RootPlace, find_root, forget_empty_roots, is_empty
+from astrotui.library.roots import RootPlace, check_not_empty, find_root, forget_empty_roots
 from astrotui.library.stacks import find_moved_stacks
-from astrotui.text import clean, plural
+from astrotui.text import clean
 
 __all__ = ["DEVICE_REJECTED", "IndexReport", "index_roots"]
 
@@ -71,8 +71,10 @@ def index_roots(
         except AstrotuiError as error:
             problems.append(error)
     if problems and len(problems) == len(roots):
+        forget_empty_roots(catalog)
         raise problems[0]
-    report.notes += [clean(problem, 500) for problem in problems]
+    report.unread = [clean(problem, 500) for problem in problems]
+    report.notes = [*report.unread, *report.notes]
     if report.new or report.changed or report.moved or report.missing or report.returned:
         with catalog.write(durable=False) as db:
             report.duplicates = refresh_duplicates(db)
@@ -203,16 +205,9 @@ class _RootIndexer:
         return (Frame.root_id == self.place.root_id, *inside(self.place.prefix))
 
     def _check_mounted(self) -> None:
-        if self.seen_files or self.unseen or self.emptied or not is_empty(self.place.folder):
+        if self.seen_files or self.unseen or self.emptied:
             return
-        with self.catalog.read() as db:
-            known = _number_of(db, *self._here(), ~Frame.missing)
-        if known:
-            folder = clean(self.place.folder, 400)
-            raise AstrotuiError(
-                f"{folder}: the folder is empty, and the catalogue knows {plural(known, 'frame')} in it; is the disk "
-                f"mounted? Nothing was changed. If they are gone for good: astrotui index --emptied '{folder}'"
-            )
+        check_not_empty(self.catalog, self.place.folder)
 
     def _gone(self) -> list[int]:
         """Frames of the catalogue whose files are not there any more, though their folders could be read."""

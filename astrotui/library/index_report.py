@@ -9,7 +9,8 @@ class IndexReport:
 
     `frames` counts what the roots hold now, quarantined and missing files excluded; `writing` files changed while they
     were read and are left for the next run; `duplicates` are files of the whole library whose content another one has;
-    `stacks` are results that were found at a new place; `notes` are folders and files that could not be looked at.
+    `stacks` are results that were found at a new place; `unread` tells of roots that could not be looked at, such as disks
+    that are not mounted (their frames stay as they were); `notes` of folders and files, those roots included.
     """
 
     roots: list[str] = field(default_factory=list)
@@ -26,5 +27,6 @@ class IndexReport:
     calibration_sets: int = 0
     duplicates: int = 0
     stacks: int = 0
+    unread: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """Library roots: adding one, recognising one that was mounted elsewhere, and folders inside or around known ones."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session as DbSession
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import CalibrationSet, Correction, Frame, Root, Session
 from astrotui.errors import AstrotuiError
-from astrotui.text import clean
+from astrotui.text import clean, plural
 
 _SAMPLE = 200  # files that are compared to recognise a root
 _ENOUGH = 0.8  # of them must be there with their sizes
@@ -116,6 +117,39 @@ def check_folder(given: Path) -> Path:
     except UnicodeEncodeError:
         raise AstrotuiError(f"{name}: the folder's name is not UTF-8; rename it to index it") from None
     return folder
+
+
+def check_not_empty(catalog: Catalog, folder: Path) -> None:
+    """Refuse a folder without anything in it: a disk that is not mounted, or a folder that was named by mistake.
+
+    Raises
+    ------
+    AstrotuiError
+        It is empty.
+    """
+    if not is_empty(folder):
+        return
+    name = clean(folder, 400)
+    with catalog.read() as db:
+        known = sum(_present_in(db, root, folder) for root in db.scalars(select(Root)))
+    if not known:
+        raise AstrotuiError(f"{name}: no frames found: the folder is empty")
+    raise AstrotuiError(
+        f"{name}: the folder is empty, and the catalogue knows {plural(known, 'frame')} in it; is the disk "
+        f"mounted? Nothing was changed. If they are gone for good: astrotui index --emptied {shlex.quote(name)}"
+    )
+
+
+def _present_in(db: DbSession, root: Root, folder: Path) -> int:
+    """Frames of a root that were in `folder` when it was looked at last."""
+    place = Path(root.path)
+    mine = select(func.count()).select_from(Frame).where(Frame.root_id == root.id, ~Frame.missing)
+    if folder == place:
+        return db.scalar(mine) or 0
+    if place not in folder.parents:
+        return 0
+    below = folder.relative_to(place).as_posix()
+    return db.scalar(mine.where(Frame.path > f"{below}/", Frame.path < f"{below}0")) or 0
 
 
 def _holds(db: DbSession, root: Root, folder: Path) -> bool:

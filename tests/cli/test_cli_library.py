@@ -184,7 +184,14 @@ def test_copies_and_empty_disks_are_told(run: Run, samples: Path, tmp_path: Path
     shutil.move(tmp_path / "copy" / "DWARF_II", tmp_path / "aside")
     gone = run("index", tmp_path / "copy")
     assert (gone.code, gone.err.count("\n")) == (1, 1) and "is the disk mounted" in gone.err
+    assert len(run("jobs", "--json").json) == 2  # nothing was queued
+    told = run("index")
+    assert told.code == 0 and told.err.startswith("NOT INDEXED: ") and told.err.count("is the disk mounted") == 1
+    (tmp_path / "bare").mkdir()
+    bare = run("index", tmp_path / "bare", "--detach")
+    assert (bare.code, bare.err) == (1, f"astrotui: {tmp_path / 'bare'}: no frames found: the folder is empty\n")
     both = run("index", "--json")
+    assert len(both.json["unread"]) == 1
     assert both.code == 0 and "is the disk mounted" in both.json["notes"][0] and both.json["missing"] == 0
     assert run("index", "--emptied", tmp_path / "copy", "--json").json["missing"] > 0
 
