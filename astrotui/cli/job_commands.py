@@ -101,9 +101,12 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
             case _:
                 if wait_:
                     from astrotui.cli.jobs_shared import wait_for_result
+                    from astrotui.cli.watch_commands import follow
 
-                    queue.show(catalog, job_id)  # there has to be one
-                    wait_for_result(catalog, job_id)
+                    if queue.show(catalog, job_id).kind == "watch":
+                        follow(state, catalog, job_id)
+                    else:
+                        wait_for_result(catalog, job_id)
                 record = queue.show(catalog, job_id)
                 stack = stack_of_job(catalog, job_id) if record.kind in ("stack", "watch") else None
         result = queue.result(catalog, job_id)

@@ -166,12 +166,15 @@ def _place(catalog: "Catalog", spec: str) -> tuple[list[int], list[Path], str]:
     from astrotui.library.listing import list_sessions, resolve_sessions
     from astrotui.library.requests import default_name
     from astrotui.library.roots import check_folder
+    from astrotui.library.together import check_together
 
     given = Path(spec).expanduser()
     if not spec.isdigit() and given.is_dir():
         folder = check_folder(given)
         return [], [folder], folder.name or "watch"
     ids = resolve_sessions(catalog, spec)
+    with catalog.read() as db:
+        check_together(db, ids)
     places = {record.path: None for record in list_sessions(catalog) if record.id in set(ids)}
     folders = [Path(path) for path in places]
     for folder in folders:

@@ -97,17 +97,18 @@ class Loop:
         while True:
             began = self._clock()
             look = self._looks.look()
-            looked_s = self._clock() - began
             if look.news:
                 self._news_at = self._clock()
             reason = self._end(look)
+            made_s = 0.0
             if reason is not None or self._clock() >= self._next_at:
-                self._round(look, last=reason is not None)
+                made_s = self._round(look, last=reason is not None)
             if reason is None:
                 reason = self._enough()
             self._maker.rest(look)
             if reason is not None:
                 return reason
+            looked_s = self._clock() - began - made_s
             self._wait(max(self._orders.poll_s, looked_s / _LOOK_SHARE))
 
     def _end(self, look: Look) -> str | None:
@@ -126,20 +127,27 @@ class Loop:
             return f"{plural(self._shown, 'frame')} are in the picture"
         return None
 
-    def _round(self, look: Look, *, last: bool) -> None:
-        """Index what is new, and make a picture when other frames are to be in it: new ones, or by a decision."""
+    def _round(self, look: Look, *, last: bool) -> float:
+        """Index what is new, and make a picture when other frames are to be in it: new ones, or by a decision.
+
+        Returns the seconds that indexing and making took.
+        """
+        began = self._clock()
         enough = 1 if last or not self._pictured else self._orders.every_frames
         if look.fresh >= enough:
             if self._maker.index():
                 self._looks.told(look)
             else:
                 self._next_at = self._clock() + self._orders.every_s
+        indexed_s = self._clock() - began
         wanted = self._maker.frames(look.writing)
         if len(wanted) < (1 if last else FIRST_FRAMES) or (wanted == self._pictured and not last):
-            return
+            return indexed_s
         began = self._clock()
         made = self._maker.make(look.writing)
         self._pictured = wanted
         self._shown = made or self._shown
         # A picture of many frames takes long: half of the time is left to the telescope and to other work.
-        self._next_at = self._clock() + max(self._orders.every_s, self._clock() - began)
+        made_s = self._clock() - began
+        self._next_at = self._clock() + max(self._orders.every_s, made_s)
+        return indexed_s + made_s

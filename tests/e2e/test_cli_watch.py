@@ -189,7 +189,7 @@ def test_others_files_and_cancelling(
     eventually(lambda: not processes(catalog, "astrotui.jobs.work"))
     assert other.read_bytes() == before and output.read_bytes() == b"mine" and not left(tmp_path)
     [stack] = shell("stacks", "--json").json
-    assert stack["output"] == str(other) and stack["frames_used"] == 3
+    assert stack["output"] == str(other) and stack["frames_used"] == 3 and stack["status"] == "done"
     shown = shell("jobs", "show", str(job.id))
     assert shown.code == 0 and str(other) in shown.out
 
