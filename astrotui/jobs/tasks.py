@@ -1,6 +1,7 @@
 """What the work process does for each kind of job: the use-cases of `library`, `stacking` and `rendering`."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from astrotui.text import clean
 if TYPE_CHECKING:
     from astrotui.jobs.work import Work
     from astrotui.library.requests import StackRequest
+    from astrotui.rendering.render import RenderInfo
 
 _PIXELS_AT_ONCE = 32_000_000  # of a master: making one takes some 16 bytes for each
 
@@ -51,20 +53,34 @@ def run_render(work: "Work") -> None:
 
     payload = work.payload
     output = Path(payload["output"])
+    if work.attempt > 1 and (digest := work.result.get("sha256")) and _has_digest(output, digest):
+        return  # an earlier attempt ended between naming its picture and saying so
+
+    def announce(info: "RenderInfo", digest: str) -> None:
+        found = {"output": str(output), "width": info.width, "height": info.height, "notes": list(info.notes)}
+        work.set_result({**found, "sha256": digest})
+
     work.note_part(output)
     work.progress("rendering", 0, 1)
-    info = render_image(
+    render_image(
         Path(payload["image"]),
         Look.from_dict(payload.get("look") or {}),
         output,
         size=payload.get("size"),
         overwrite=bool(payload.get("overwrite")),
         tag=str(work.job_id),
+        announce=announce,
     )
     work.progress("rendering", 1, 1)
-    work.set_result(
-        {"output": str(output), "width": info.width, "height": info.height, "notes": list(info.notes)}
-    )
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    """Whether a file is the one whose SHA-256 is told."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == digest
+    except OSError:
+        return False
 
 
 def run_stack(work: "Work") -> None:

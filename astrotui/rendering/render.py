@@ -1,5 +1,7 @@
 """A result or a frame becomes a picture file: PNG, TIFF or JPEG, by a look."""
 
+import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,7 @@ def render_image(
     overwrite: bool = False,
     tag: str = "render",
     known: Known | None = None,
+    announce: Callable[[RenderInfo, str], None] | None = None,
 ) -> RenderInfo:
     """Develop the image `path` by `look` and write the picture `out`, at once or not at all.
 
@@ -59,6 +62,7 @@ def render_image(
     depth : bits a channel; None is 16 for TIFF, 8 otherwise. JPEG has 8
     tag : part of the temporary file's name, so that leftovers can be told
     known : facts of the frame that its header need not be asked for
+    announce : told what will be written and the SHA-256 of the file, before it gets its name
 
     Raises
     ------
@@ -77,8 +81,12 @@ def render_image(
         bits = depth or (16 if kind == "TIFF" else 8)
         linear = None if ahead is None else ahead.result()
         pixels = developed_pixels(source, made, size=size, depth=bits, linear=linear)
-    write_bytes_atomic(out, encode(pixels, kind), tag, overwrite=overwrite)
-    return RenderInfo(out, pixels.shape[1], pixels.shape[0], made.stretch, made.notes)
+    data = encode(pixels, kind)
+    info = RenderInfo(out, pixels.shape[1], pixels.shape[0], made.stretch, made.notes)
+    if announce is not None:
+        announce(info, hashlib.sha256(data).hexdigest())
+    write_bytes_atomic(out, data, tag, overwrite=overwrite)
+    return info
 
 
 def _reduced(path: Path, known: Known | None, factor: int) -> Float32Array:
