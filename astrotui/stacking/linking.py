@@ -176,13 +176,17 @@ def turned_hint(stars: StarList, reference: StarList, before: Float64Array) -> F
     return offsets[0] @ before if offsets else None
 
 
-def show_the_same(frame: PlanFrame, other: PlanFrame) -> bool:
-    """Whether two frames show the same piece of the sky, as can be told at once."""
+def show_the_same(frame: PlanFrame, other: PlanFrame, model: Model) -> bool:
+    """Whether two frames show the same piece of the sky, so that both lie on a third or neither does, told at once."""
     least = min(len(frame.stars), len(other.stars))
     if least < LEAST_STARS:
         return False
-    found = link_frames(frame, other, np.eye(3), quick=True)
-    return found is not None and found.matched >= SAME * least
+    shape = (frame.height, frame.width)
+    try:
+        found = match_stars(frame.stars, other.stars, model=model, shape=shape, quick=True)
+    except RegistrationError:
+        return False
+    return found.matched >= SAME * least
 
 
 def _join(found: Chains, frame: int, other: int, registration: Registration) -> None:

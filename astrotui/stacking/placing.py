@@ -76,12 +76,10 @@ def register_frames(
     lost: dict[int, str] = {}
     seen: dict[int, FrameSample] = {}
     before = np.eye(3)
-    astray: int | None = (
-        None  # the last frame that was lost: another one of its view need not be tried for long
-    )
+    astray: int | None = None  # the last lost frame: another one of its view need not be tried for long
     for index, sample in samples:
         seen[index] = sample
-        if astray is not None and show_the_same(plan.frames[index], plan.frames[astray]):
+        if astray is not None and show_the_same(plan.frames[index], plan.frames[astray], _model(plan)):
             lost[index], astray = lost[astray], index
             continue
         try:
@@ -128,7 +126,7 @@ def register_frames(
     if placement.links:
         for candidate in placement.candidates:
             candidate.light = together.light.get(candidate.index)
-    elif plan.recipe.align != "none":
+    if plan.recipe.align != "none":
         placement.candidates = _with_stars(placement.candidates, skip)
     return placement
 

@@ -22,6 +22,9 @@ _NEAR = 6.0  # px
 _JUDGED, _FITTED = 12, 60  # pairs of frames from which the model is chosen, and to which it is fitted
 _SETTLED = (3.0, 1.5)  # px, within which stars are matched again once all frames are laid on the grid
 _WHOLE = 0.8  # share of its stars with which a frame must lie on the reference by itself
+_FITS = (
+    0.4  # share of the stars known to be common that must fall together: a shift does not fit turned frames
+)
 _LEAST = 4  # stars by which a frame must hang on the others
 
 
@@ -132,7 +135,8 @@ def lay_together(
         links = [
             same
             for link in links
-            if len(same := _rematched(sights, link, transforms, choice.lens, radius)) >= 3
+            if len(same := _rematched(sights, link, transforms, choice.lens, radius))
+            >= max(3, _FITS * len(chains.common(link.a, link.b)))
         ]
         members = _connected(links, sights.root)
         transforms = {frame: transforms[frame] for frame in members}
