@@ -18,8 +18,10 @@ from several_nights import HEIGHT, WIDTH, NightSpec, make_sky, read_in, write_ni
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Session
 from astrotui.frames import solver
+from astrotui.frames.pixels import read_image
 from astrotui.frames.solver import SolveError, SolveTask, solve
 from astrotui.frames.wcs import celestial_cards, read_wcs, scaled_cards, sky_field
+from astrotui.imaging.quality import measure_frame
 from astrotui.library.objects import objects_near, separation_deg, sky_objects
 from astrotui.library.planning import make_plan
 from astrotui.library.requests import request_stack
@@ -27,6 +29,7 @@ from astrotui.library.solved import solve_plan, solve_session, solve_stack
 from astrotui.library.stacks import StackNames, list_stacks, record_stack
 from astrotui.stacking.engine import run_plan
 from astrotui.stacking.export import export_fits
+from astrotui.stacking.recipe import Recipe
 from sample_sessions import sky as sim
 
 NIGHT = NightSpec("night", target="Unknown", lights=3, calibrated=False, turn=33.0)
@@ -286,3 +289,39 @@ def test_the_true_place_is_found(catalog: Catalog, tmp_path: Path, monkeypatch: 
     inside = (x > 0) & (y > 0) & (x < WIDTH) & (y < HEIGHT)
     seen = WCS(fits.getheader(output), naxis=2).wcs_world2pix(np.stack([ra, dec], axis=1)[inside], 0)
     assert np.hypot(seen[:, 0] - x[inside], seen[:, 1] - y[inside]).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"frame": "union"},
+        {"frame": "intersection"},
+        {"drizzle": 2.0, "pixfrac": 0.8},
+        {"debayer": "superpixel", "frame": "union"},
+    ],
+    ids=lambda recipe: "-".join(map(str, recipe.values())),
+)
+def test_coordinates_fit_every_field_and_scale(
+    catalog: Catalog, tmp_path: Path, recipe: dict[str, object]
+) -> None:
+    """Stars of a result lie where its header says, whatever part of the sky it shows at whatever scale."""
+    made = write_nights(tmp_path / "target", make_sky(), replace(NIGHT, lights=5))
+    read_in(catalog, made)
+    output = tmp_path / "stack.fits"
+    request = request_stack(catalog, [1], output=output, folder=tmp_path, recipe=Recipe(**recipe))
+    plan = make_plan(catalog, request, output)
+    # The true coordinates of the frame that all are laid on: those of the sky through its matrix.
+    wcs = true_wcs()
+    matrix = np.linalg.inv(made.to_frame[plan.base.file.path])
+    own = WCS(naxis=2)
+    own.wcs.ctype, own.wcs.crval = wcs.wcs.ctype, wcs.wcs.crval
+    own.wcs.crpix = np.array(sim.apply(np.linalg.inv(matrix), *(wcs.wcs.crpix - 1))) + 1
+    own.wcs.cd = wcs.wcs.cd @ matrix[:2, :2]
+    plan = replace(plan, wcs=tuple(str(card) for card in own.to_header().cards))
+    run_plan(plan, masters=tmp_path / "masters", tag="test")
+    header, data = fits.getheader(output), read_image(output)
+    found = measure_frame(data, cfa_phase=None, full_scale_adu=65535.0).star_list
+    ra, dec = wcs.wcs_pix2world(made.sky.x, made.sky.y, 0)
+    x, y = WCS(header, naxis=2).wcs_world2pix(ra, dec, 0)
+    away = np.hypot(found.x[:15, None] - x, found.y[:15, None] - y).min(axis=1)
+    assert len(away) == 15 and np.median(away) < 0.15 and away.max() < 0.5
