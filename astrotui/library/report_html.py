@@ -114,6 +114,7 @@ figure { margin: 0; } figcaption { font-size: 13px; padding-top: 4px; overflow-w
 img { display: block; width: 100%; height: auto; border-radius: 6px; background: #000; }
 .result { margin: 16px 0; } .result img { max-height: 900px; object-fit: contain; }
 .frames { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }
+.frames img { max-height: 420px; object-fit: contain; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 8px 24px; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--dim); font: 11px system-ui, sans-serif; } svg .name { fill: var(--text); font-size: 13px; }
