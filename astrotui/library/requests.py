@@ -15,6 +15,8 @@ from astrotui.library.together import check_together
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
 
+# Less than this no stack can do with, however small its frames: the work process with its libraries, and pictures of the sky.
+LEAST_MEMORY = 260_000_000
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 
 
@@ -76,7 +78,14 @@ def request_stack(
         No frame is left to stack, or the sessions cannot be one stack.
     OutputError
         The output exists or cannot be written.
+    UsageError
+        The memory budget is smaller than any stack can do with.
     """
+    memory = options.get("memory", LEAST_MEMORY)
+    if memory < LEAST_MEMORY:
+        raise UsageError(
+            f"--memory: {memory / 1e6:,.3g} MB are too few for any stack; it needs {LEAST_MEMORY / 1e6:.0f} MB and more"
+        )
     with catalog.read() as db:
         lights = list(
             db.execute(

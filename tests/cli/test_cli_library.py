@@ -186,10 +186,15 @@ def test_copies_and_empty_disks_are_told(run: Run, samples: Path, tmp_path: Path
     assert (gone.code, gone.err.count("\n")) == (1, 1) and "is the disk mounted" in gone.err
     assert len(run("jobs", "--json").json) == 2  # nothing was queued
     told = run("index")
-    assert told.code == 0 and told.err.startswith("NOT INDEXED: ") and told.err.count("is the disk mounted") == 1
+    assert (
+        told.code == 0 and told.err.startswith("NOT INDEXED: ") and told.err.count("is the disk mounted") == 1
+    )
     (tmp_path / "bare").mkdir()
     bare = run("index", tmp_path / "bare", "--detach")
-    assert (bare.code, bare.err) == (1, f"astrotui: {tmp_path / 'bare'}: no frames found: the folder is empty\n")
+    assert (bare.code, bare.err) == (
+        1,
+        f"astrotui: {tmp_path / 'bare'}: no frames found: the folder is empty\n",
+    )
     both = run("index", "--json")
     assert len(both.json["unread"]) == 1
     assert both.code == 0 and "is the disk mounted" in both.json["notes"][0] and both.json["missing"] == 0
@@ -243,11 +248,11 @@ def test_what_can_never_fit_is_refused_before_anything_is_queued(run: Run, sampl
     ran = run("set", "m42", "--dark", str(small["id"]))
     assert ran.code == 2 and ran.err.count("\n") == 1 and "can never fit" in ran.err and "448x300" in ran.err
     assert run("sessions", "m42", "--json").json[0]["dark"]["grade"] == "exact"  # nothing was pinned
-    frame = run("frames", "m51", "--json").json[0]["id"]
     for words, message in (
         (["--dark", str(small["id"])], "448x300"),
         (["--dark", "999"], "no such dark set"),
-        (["--reference", str(frame)], "not among those"),
+        (["--memory", "10MB"], "--memory: 10 MB are too few for any stack"),
+        (["--memory", "0"], "not a usable size"),
     ):
         ran = run("stack", "m42", *words)
         assert ran.code in (1, 2) and message in ran.err and ran.err.count("\n") == 1
