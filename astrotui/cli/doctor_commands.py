@@ -72,9 +72,17 @@ def _install() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} processors",
         **{name: version(name) for name in packages},
+        "plate solver": _solver(),
         "extras": ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in extras.items()),
         "problems": [] if sys.version_info >= (3, 11) else ["Python 3.11 or newer is needed"],
     }
+
+
+def _solver() -> str:
+    from astrotui.frames.solver import find_solver
+
+    found = find_solver()
+    return "none; solve-field or ASTAP would find fields in the sky" if found is None else str(found)
 
 
 def _terminal() -> dict[str, Any]:

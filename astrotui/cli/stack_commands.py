@@ -134,9 +134,8 @@ def stack(
             click.echo(f"{filter_name}:")
         describe(found)
     if split and len(results) > 1:
-        numbers = " ".join(str(found["id"]) for found in results)
         click.echo(
-            f"they lie on each other; `astrotui compose rgb|lrgb|sho|hoo ID ...` makes one picture of {numbers}"
+            f"they lie on each other: {_to_compose({name: found['id'] for name, found in zip(jobs, results, strict=True)})}"
         )
 
 
@@ -287,6 +286,21 @@ def _reused(counts: dict[str, int]) -> str:
 def stacks(state: State) -> None:
     """List results, newest first."""
     from astrotui.library.stacks import list_stacks
+
+def _to_compose(stacks: dict[str, int]) -> str:
+    """The command that makes one picture of stacks by filter, where a palette takes them."""
+    from astrotui.library.together import filter_key
+    from astrotui.stacking.compose import PALETTES
+
+    short = {"l": "L", "r": "R", "g": "G", "b": "B", "ha": "H", "oiii": "O", "sii": "S"}
+    letters = {short.get(filter_key(name, color=False) or ""): number for name, number in stacks.items()}
+    for palette in ("lrgb", "rgb", "sho", "hoo"):
+        if set(PALETTES[palette]) <= letters.keys():
+            numbers = " ".join(str(letters[letter]) for letter in PALETTES[palette])
+            return f"`astrotui compose {palette} {numbers}` makes one picture"
+    listed = ", ".join(f"{number} {name}" for name, number in stacks.items())
+    return f"`astrotui compose` takes them ({listed})"
+
 
     with state.open() as catalog:
         found = list_stacks(catalog)

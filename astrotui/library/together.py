@@ -120,7 +120,7 @@ def _listed(groups: Mapping[Any, Sequence[int]]) -> str:
     for name, ids in groups.items():
         some = ", ".join(str(number) for number in ids[:3]) + (" and others" if len(ids) > 3 else "")
         parts.append(f"{name} (session{'s' if len(ids) > 1 else ''} {some})")
-    return " and ".join(parts)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def check_sky(sessions: Sequence[Session]) -> None:
