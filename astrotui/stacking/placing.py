@@ -19,6 +19,7 @@ from astrotui.imaging.register import (
     round_to_integer_shift,
 )
 from astrotui.imaging.types import Float64Array
+from astrotui.stacking.comet import follow
 from astrotui.stacking.hands import match_either_hand, other_scale
 from astrotui.stacking.linking import Link, show_the_same, turned_hint
 from astrotui.stacking.plan import PlanFrame, StackPlan
@@ -128,6 +129,8 @@ def register_frames(
             candidate.light = together.light.get(candidate.index)
     if plan.recipe.align != "none":
         placement.candidates = _with_stars(placement.candidates, skip)
+    if plan.recipe.align == "comet" and placement.candidates:
+        follow(plan, placement, skip)
     return placement
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from astrotui.errors import UsageError
+from astrotui.stacking.comet_places import check_places
 
 Combine = Literal["average", "median"]
 Reject = Literal["auto", "none", "sigma", "winsorized", "linear", "percentile", "minmax"]
 Normalize = Literal["auto", "none", "add", "multiply", "addscale", "stars"]
 Weight = Literal["none", "depth", "noise", "fwhm", "stars"]
-Align = Literal["auto", "none", "shift", "similarity", "affine", "homography"]
+Align = Literal["auto", "none", "shift", "similarity", "affine", "homography", "comet"]
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
 Framing = Literal["reference", "union", "intersection"]
 Debayer = Literal["auto", "malvar", "bilinear", "superpixel"]
@@ -38,13 +39,14 @@ class Recipe:
         (percentile) or counts of samples (minmax); None means the method's default
     normalize : how frames are brought to one level; `auto` is `stars`, or `addscale` under 8 common stars
     weight : weights of the average
-    align : the geometric model; `auto` is similarity
+    align : the geometric model; `auto` is similarity, more where the stars ask for it; `comet` follows one
     resample : interpolation
     frame : the field of the result
     drizzle, pixfrac : output pixels per pixel each way, 1 to 3 (None: no drizzle), and size of the drops in pixels, 0.1 to 1
     cosmetic : fill defect pixels from neighbours of their colour
     debayer : demosaicing of CFA frames; `auto` is malvar
     min_score : frames under this score are left out (never by default)
+    comet : x, y and frame id of the comet's places in two frames, for `align` comet
     """
 
     combine: Combine = "average"
@@ -61,6 +63,7 @@ class Recipe:
     cosmetic: Literal["auto", "off"] = "auto"
     debayer: Debayer = "auto"
     min_score: float | None = None
+    comet: tuple[tuple[float, float, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -89,6 +92,7 @@ class Recipe:
             raise UsageError("--drizzle keeps each pixel of a mosaic apart: leave out --debayer superpixel")
         if self.min_score is not None and not 0 <= self.min_score <= 100:
             raise UsageError(f"--min-score must be between 0 and 100, not {self.min_score}")
+        check_places(self.align, self.comet)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -104,7 +108,10 @@ class Recipe:
             raise UsageError(
                 f"a recipe has no {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
             )
-        return cls(**table)
+        values = dict(table)
+        if "comet" in values:
+            values["comet"] = tuple((float(x), float(y), int(frame)) for x, y, frame in values["comet"])
+        return cls(**values)
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
