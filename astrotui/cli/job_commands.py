@@ -7,7 +7,7 @@ import click
 
 from astrotui.cli.common import State, emit, pass_state, shared_options, table
 from astrotui.errors import JobError
-from astrotui.text import clean, duration
+from astrotui.text import clean, duration, plural
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
@@ -19,20 +19,27 @@ ACTIONS = ("list", "show", "log", "cancel", "retry", "pause", "resume", "priorit
 @click.argument("action", type=click.Choice(ACTIONS), default="list")
 @click.argument("job_id", type=click.IntRange(min=1), required=False, metavar="[ID]")
 @click.argument("value", type=int, required=False, metavar="[N]")
+@click.option("--all", "every", is_flag=True, help="list: ended jobs too, however long ago.")
 @click.option("--wait", "wait_", is_flag=True, help="show: wait for the end with a progress bar.")
 @shared_options
 @pass_state
-def jobs(state: State, action: str, job_id: int | None, value: int | None, wait_: bool) -> None:
-    """The queue: list, show ID, log ID, cancel ID, retry ID, priority ID N; pause and resume the queue."""
+def jobs(state: State, action: str, job_id: int | None, value: int | None, every: bool, wait_: bool) -> None:
+    """The queue: list, show ID, log ID, cancel ID, retry ID, priority ID N; pause and resume the queue.
+
+    Oldest first. For people, the list holds what is queued or running and what ended lately; --json lists all jobs.
+    """
     if action in ("list", "pause", "resume"):
-        _queue(state, action)
+        _queue(state, action, every)
         return
     if job_id is None:
         raise click.UsageError(f"jobs {action} needs the id of a job; `astrotui jobs` lists them")
     _one(state, action, job_id, value, wait_)
 
 
-def _queue(state: State, action: str) -> None:
+_RECENT = 20  # ended jobs that people see
+
+
+def _queue(state: State, action: str, every: bool) -> None:
     from astrotui.jobs import queue
 
     with state.open() as catalog:
@@ -51,6 +58,8 @@ def _queue(state: State, action: str) -> None:
     if action != "list":
         click.echo("the queue is paused; running jobs go on" if paused else "the queue goes on")
         return
+    old = [] if every else [record for record in records if record.is_final][:-_RECENT]
+    hidden = {record.id for record in old}
     rows = [
         (
             r.id,
@@ -62,8 +71,11 @@ def _queue(state: State, action: str) -> None:
             r.error or "",
         )
         for r in records
+        if r.id not in hidden
     ]
     click.echo(table(("ID", "KIND", "STATUS", "STAGE", "LEFT", "WHAT", "ERROR"), rows, right=(0,)))
+    if hidden:
+        click.echo(f"{plural(len(hidden), 'older job')} not listed; `astrotui jobs --all` lists them")
     if paused:
         click.echo("the queue is paused; `astrotui jobs resume` lets it go on")
 

@@ -272,6 +272,23 @@ def test_two_jobs_for_one_file_are_refused(run: Run, samples: Path, tmp_path: Pa
     assert ended.code == 1 and "cancelled" in ended.err
 
 
+def test_people_see_the_jobs_of_late(run: Run, samples: Path) -> None:
+    run("index", samples / "DWARF3")
+    run("jobs", "pause")
+    for number in range(24):
+        queued = run("stack", "m45", "-o", f"/tmp/{number}.fits", "--no-start", "--json").json
+        if number:
+            run("jobs", "cancel", str(queued["id"]))
+    listed = run("jobs").out.splitlines()
+    ids = [
+        int(line.split()[0]) for line in listed[1:] if line.split()[0].isdigit() and "not listed" not in line
+    ]
+    assert ids == [2, *range(6, 26)]  # the one that waits, and the twenty that ended last
+    assert "4 older jobs not listed" in listed[-2]
+    assert len(run("jobs", "--all").out.splitlines()) == 1 + 25 + 1
+    assert [job["id"] for job in run("jobs", "--json").json] == list(range(1, 26))
+
+
 def test_a_disk_that_is_away_is_told(run: Run, samples: Path, tmp_path: Path) -> None:
     shutil.copytree(samples / "DWARF3", tmp_path / "disk")
     run("index", tmp_path / "disk")
