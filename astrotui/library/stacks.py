@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LIVE = ("queued", "running")  # jobs that may change their result yet
 _SUMMARY = (
     "reference dark flat bias integration_s rejected_fraction noise_adu fwhm_px seconds stages warnings width height "
-    "planes predicted_noise_adu coverage_min coverage_max reused"
+    "planes predicted_noise_adu coverage_min coverage_max reused notes"
 ).split()
 
 
