@@ -18,18 +18,12 @@ _HELP = {
     "reject": "Rejection of outliers; auto decides by the number of frames.",
     "normalize": "How frames are brought to one level; auto is stars.",
     "weight": "Weights of the average.",
-    "align": "Geometric model; auto is similarity, and more where the stars ask for it; comet follows one.",
+    "align": "Geometric model; auto is similarity.",
     "resample": "Interpolation.",
     "frame": "Field of the result.",
     "cosmetic": "Filling of defect pixels.",
     "debayer": "Demosaicing of color frames.",
 }
-
-
-def _comet_places(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> Any:
-    from astrotui.stacking.comet_places import parse_places
-
-    return parse_places(texts)
 
 
 def recipe_options(command: Any) -> Any:
@@ -58,13 +52,6 @@ def recipe_options(command: Any) -> Any:
             help="Size of a drizzle's drops, 0.1 to 1 pixel.",
         ),
         click.option("--min-score", type=float, metavar="N", help="Leave out frames under this score."),
-        click.option(
-            "--comet",
-            multiple=True,
-            metavar="X,Y@FRAME",
-            callback=_comet_places,
-            help="With --align comet: where it is in a frame; twice, in an early and in a late one.",
-        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -195,13 +182,23 @@ def _payloads(catalog: Any, ids: list[int], split: str | None, options: dict[str
     requests = (
         split_by_filter(catalog, ids, **options) if split else {"": request_stack(catalog, ids, **options)}
     )
-    for request in requests.values():
+    for name, request in requests.items():
         check_request(catalog, request)
         _check_room(catalog, request)
+        if request.recipe.drizzle is not None:
+            _foretell(catalog, request, name)
     return {
         name: (request.to_dict(), " ".join(filter(None, (title_of(catalog, request), name))))
         for name, request in requests.items()
     }
+
+
+def _foretell(catalog: Any, request: Any, name: str) -> None:
+    """Say how evenly a drizzle will cover, before it begins."""
+    from astrotui.library.drizzle_coverage import foretell_request
+
+    if told := foretell_request(catalog, request):
+        note(f"{name + ': ' if name else ''}{'' if told.good else 'warning: '}{told.text}")
 
 
 def _plan_payload(plan: Path, output: Path | None) -> tuple[dict[str, Any], str]:
@@ -255,7 +252,10 @@ def _check_room(catalog: Any, request: Any) -> None:
         ).one()
     planes = 3 if colored else 1
     # The result with its maps, the masters, and a third more for a field that grows with `union`.
-    need = int(pixels * (4 * planes + 8 + 3 * 4) * (1.33 if request.recipe.frame == "union" else 1.0))
+    finer = request.recipe.drizzle or 1.0
+    maps = 6 if request.recipe.drizzle is None else 10
+    result = (4 * planes + maps) * finer**2 * (1.33 if request.recipe.frame == "union" else 1.0)
+    need = int(pixels * (result + 2 + 3 * 4))
     folder = Path(request.output).parent if request.output else Path(request.folder)
     check_disk(folder, need)
     check_memory(
@@ -273,8 +273,6 @@ def describe(found: dict[str, Any]) -> None:
     )
     if said := _reused(found.get("reused") or {}):
         click.echo(f"reused   {said}")
-    for text in found.get("notes") or ():
-        note(text)
     for text in found["warnings"]:
         note(f"warning: {text}")
     reasons: dict[str, list[str]] = {}

@@ -267,6 +267,7 @@ def drop_window(
     weight: Any,
     sky: Any,
     sums: Any,
+    spare: Any,
     low: Any,
     high: Any,
     found: Any,
@@ -284,52 +285,55 @@ def drop_window(
     X0, Y0 : the tile's first pixel
     weight : of the frame
     sky : float32 (planes,), subtracted before summing, so that single precision suffices
-    sums : float32 (planes, rows, columns, 4), sum of weight * area * (value - sky), and of weight * area; then the
-        same of what was rejected
+    sums : float32 (planes, rows, columns, 2), sum of weight * area * (value - sky), and of weight * area
+    spare : float32 (planes, rows, columns, 2), the same of what was rejected
     low, high, found : uint16 (planes, rows, columns), drops on each pixel that were rejected, and all
     """
     rows, columns = window.shape
     ox = np.empty(CELLS, np.float64)
     oy = np.empty(CELLS, np.float64)
     cover = np.zeros((CELLS, CELLS + 2), np.float64)
-    edge_x = np.empty(5, np.float64)
-    edge_y = np.empty(5, np.float64)
     height = sums.shape[1]
     width = sums.shape[2]
+    m00, m01, m02 = matrix[0, 0], matrix[0, 1], matrix[0, 2]
+    m10, m11, m12 = matrix[1, 0], matrix[1, 1], matrix[1, 2]
+    m20, m21 = matrix[2, 0], matrix[2, 1]
+    half = 0.5 * pixfrac
+    flat = m20 == 0.0 and m21 == 0.0
+    # half the sides of a drop, as vectors, and of the upright rectangle around it
+    ax, ay, cx, cy = half * m00, half * m10, half * m01, half * m11
+    hx, hy = _half_size(ax, ay, cx, cy, aligned)
     for y in range(rows):
         v = float(top + y)
-        bx = matrix[0, 1] * v + matrix[0, 2]
-        by = matrix[1, 1] * v + matrix[1, 2]
-        bw = matrix[2, 1] * v + matrix[2, 2]
+        bx = m01 * v + m02
+        by = m11 * v + m12
         for x in range(columns):
             mark = marks[y, x]
             if mark == MISSING:
                 continue
             u = float(left + x)
-            w = matrix[2, 0] * u + bw
-            X = (matrix[0, 0] * u + bx) / w
-            Y = (matrix[1, 0] * u + by) / w
-            # half the sides of the drop, as vectors
-            ax = 0.5 * pixfrac * (matrix[0, 0] - X * matrix[2, 0]) / w
-            ay = 0.5 * pixfrac * (matrix[1, 0] - Y * matrix[2, 0]) / w
-            cx = 0.5 * pixfrac * (matrix[0, 1] - X * matrix[2, 1]) / w
-            cy = 0.5 * pixfrac * (matrix[1, 1] - Y * matrix[2, 1]) / w
-            if aligned:
-                hx = np.sqrt(abs(ax * cy - ay * cx))
-                hy = hx
-            else:
-                hx = abs(ax) + abs(cx)
-                hy = abs(ay) + abs(cy)
+            X = m00 * u + bx
+            Y = m10 * u + by
+            if not flat:
+                w = m20 * u + (m21 * v + matrix[2, 2])
+                X /= w
+                Y /= w
+                ax, ay = half * (m00 - X * m20) / w, half * (m10 - Y * m20) / w
+                cx, cy = half * (m01 - X * m21) / w, half * (m11 - Y * m21) / w
+                hx, hy = _half_size(ax, ay, cx, cy, aligned)
             i0 = int(np.floor(X - hx))
             j0 = int(np.floor(Y - hy))
             nx = min(int(np.floor(X + hx)) - i0 + 1, CELLS)
             ny = min(int(np.floor(Y + hy)) - j0 + 1, CELLS)
-            if i0 - X0 >= width or j0 - Y0 >= height or i0 + nx <= X0 or j0 + ny <= Y0:
+            first_i, last_i = max(0, X0 - i0), min(nx, X0 + width - i0)
+            first_j, last_j = max(0, Y0 - j0), min(ny, Y0 + height - j0)
+            if first_i >= last_i or first_j >= last_j:
                 continue
-            if mark == DOUBTFUL_LOW:
-                mark = LOW if _near(marks, y, x, LOW) else GOOD
-            elif mark == DOUBTFUL_HIGH:
-                mark = HIGH if _near(marks, y, x, HIGH) else GOOD
+            if mark != GOOD:
+                if mark == DOUBTFUL_LOW:
+                    mark = LOW if _near(marks, y, x, LOW) else GOOD
+                elif mark == DOUBTFUL_HIGH:
+                    mark = HIGH if _near(marks, y, x, HIGH) else GOOD
             k = colors[(top + y) & 1, (left + x) & 1]
             if aligned:
                 for i in range(nx):
@@ -337,21 +341,23 @@ def drop_window(
                 for j in range(ny):
                     oy[j] = min(Y + hy, j0 + j + 1.0) - max(Y - hy, j0 + 0.0 + j)
             else:
-                edge_x[0] = X - ax - cx - i0
-                edge_y[0] = Y - ay - cy - j0
-                edge_x[1] = X + ax - cx - i0
-                edge_y[1] = Y + ay - cy - j0
-                edge_x[2] = X + ax + cx - i0
-                edge_y[2] = Y + ay + cy - j0
-                edge_x[3] = X - ax + cx - i0
-                edge_y[3] = Y - ay + cy - j0
-                edge_x[4] = edge_x[0]
-                edge_y[4] = edge_y[0]
-                _cover(edge_x, edge_y, nx, ny, cover)
+                for j in range(ny):
+                    for i in range(nx + 1):
+                        cover[j, i] = 0.0
+                p, q = X - i0, Y - j0
+                _edge(p - ax - cx, q - ay - cy, p + ax - cx, q + ay - cy, nx, ny, cover)
+                _edge(p + ax - cx, q + ay - cy, p + ax + cx, q + ay + cy, nx, ny, cover)
+                _edge(p + ax + cx, q + ay + cy, p - ax + cx, q - ay + cy, nx, ny, cover)
+                _edge(p - ax + cx, q - ay + cy, p - ax - cx, q - ay - cy, nx, ny, cover)
+                for j in range(ny):
+                    total = 0.0
+                    for i in range(nx):
+                        total += cover[j, i]
+                        cover[j, i] = abs(total)
             value = window[y, x] - sky[k]
-            for j in range(max(0, Y0 - j0), min(ny, Y0 + height - j0)):
+            for j in range(first_j, last_j):
                 row = j0 + j - Y0
-                for i in range(max(0, X0 - i0), min(nx, X0 + width - i0)):
+                for i in range(first_i, last_i):
                     area = ox[i] * oy[j] if aligned else cover[j, i]
                     if not area > 1e-9:
                         continue
@@ -362,12 +368,21 @@ def drop_window(
                         sums[k, row, column, 0] += share * value
                         sums[k, row, column, 1] += share
                         continue
-                    sums[k, row, column, 2] += share * value
-                    sums[k, row, column, 3] += share
+                    spare[k, row, column, 0] += share * value
+                    spare[k, row, column, 1] += share
                     if mark == LOW:
                         low[k, row, column] += np.uint16(1)
                     else:
                         high[k, row, column] += np.uint16(1)
+
+
+@INNER
+def _half_size(ax: Any, ay: Any, cx: Any, cy: Any, aligned: bool) -> Any:
+    """Half the width and height of a drop, or of the rectangle around it."""
+    if aligned:
+        side = np.sqrt(abs(ax * cy - ay * cx))
+        return side, side
+    return abs(ax) + abs(cx), abs(ay) + abs(cy)
 
 
 @INNER
@@ -381,63 +396,59 @@ def _near(marks: Any, y: int, x: int, mark: int) -> bool:
 
 
 @INNER
-def _cover(xs: Any, ys: Any, nx: int, ny: int, cover: Any) -> None:
-    """Areas that a convex polygon, closed and within nx by ny cells, shares with each of them.
+def _edge(xa: float, ya: float, xb: float, yb: float, nx: int, ny: int, cover: Any) -> None:
+    """Add one edge of a polygon that lies within nx by ny cells.
 
-    Each edge adds, in every cell it passes, its signed height times the part of the cell that is right of it, and
-    its height to all cells further right; so sums along rows are areas, exact but for rounding.
+    In every cell that the edge passes, its signed height times the part of the cell that is right of it, and the
+    rest of the height one cell further; so sums along rows are the areas inside a closed polygon, exact but for
+    rounding, and negative when it is walked the other way.
     """
-    for j in range(ny):
-        for i in range(nx + 2):
-            cover[j, i] = 0.0
-    for e in range(4):
-        xa = xs[e]
-        ya = ys[e]
-        xb = xs[e + 1]
-        yb = ys[e + 1]
-        if ya == yb:
+    if ya == yb:
+        return
+    sign = 1.0
+    if yb < ya:
+        xa, ya, xb, yb = xb, yb, xa, ya
+        sign = -1.0
+    dxdy = (xb - xa) / (yb - ya)
+    for j in range(max(0, int(np.floor(ya))), min(ny, int(np.floor(yb)) + 1)):
+        y0 = max(ya, float(j))
+        y1 = min(yb, float(j + 1))
+        if y1 <= y0:
             continue
-        sign = 1.0
-        if yb < ya:
-            xa, ya, xb, yb = xb, yb, xa, ya
-            sign = -1.0
-        dxdy = (xb - xa) / (yb - ya)
-        for j in range(max(0, int(np.floor(ya))), min(ny, int(np.floor(yb)) + 1)):
-            y0 = max(ya, float(j))
-            y1 = min(yb, float(j + 1))
-            if y1 <= y0:
-                continue
-            p = xa + dxdy * (y0 - ya)
-            q = xa + dxdy * (y1 - ya)
-            if q < p:
-                p, q = q, p
-            p = min(max(p, 0.0), float(nx))
-            q = min(max(q, 0.0), float(nx))
-            first = min(int(np.floor(p)), nx - 1)
-            last = min(int(np.floor(q)), nx - 1)
-            for i in range(first, last + 1):
-                c0 = max(p, float(i))
-                c1 = min(q, float(i + 1))
-                rise = sign * (y1 - y0) * ((c1 - c0) / (q - p) if last > first else 1.0)
-                left = 0.5 * (c0 + c1) - i  # of the cell, on the mean
-                cover[j, i] += rise * (1.0 - left)
-                cover[j, i + 1] += rise * left
-    for j in range(ny):
-        total = 0.0
-        for i in range(nx):
-            total += cover[j, i]
-            cover[j, i] = abs(total)
+        p = xa + dxdy * (y0 - ya)
+        q = xa + dxdy * (y1 - ya)
+        if q < p:
+            p, q = q, p
+        p = min(max(p, 0.0), float(nx))
+        q = min(max(q, 0.0), float(nx))
+        first = min(int(np.floor(p)), nx - 1)
+        last = min(int(np.floor(q)), nx - 1)
+        rise = sign * (y1 - y0)
+        if first == last:
+            beside = 0.5 * (p + q) - first  # what of the cell is left of the edge, on the mean
+            cover[j, first] += rise * (1.0 - beside)
+            cover[j, first + 1] += rise * beside
+            continue
+        rise /= q - p
+        for i in range(first, last + 1):
+            c0 = max(p, float(i))
+            c1 = min(q, float(i + 1))
+            beside = 0.5 * (c0 + c1) - i
+            cover[j, i] += rise * (c1 - c0) * (1.0 - beside)
+            cover[j, i + 1] += rise * (c1 - c0) * beside
 
 
 @KERNEL
-def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any, low: Any, high: Any) -> None:
+def finish_tile(
+    sums: Any, spare: Any, sky: Any, full: Any, value: Any, weight: Any, low: Any, high: Any
+) -> None:
     """The weighted means of a tile, NaN where nothing fell, and the least weight of the planes.
 
     Where all that fell was rejected, nothing was, as in the plain stack.
 
     Parameters
     ----------
-    sums, sky, low, high : as of `drop_window`
+    sums, spare, sky, low, high : as of `drop_window`
     full : weight of a pixel that one frame of weight 1 covers; divides `weight`
     value : float32 (planes, rows, columns), gets the means
     weight : float32 (rows, columns), gets the least sum of weights
@@ -449,9 +460,9 @@ def finish_tile(sums: Any, sky: Any, full: Any, value: Any, weight: Any, low: An
             for k in range(planes):
                 light = sums[k, y, x, 0]
                 total = sums[k, y, x, 1]
-                if not total > _ZERO and sums[k, y, x, 3] > _ZERO:
-                    light = sums[k, y, x, 2]
-                    total = sums[k, y, x, 3]
+                if not total > _ZERO and spare[k, y, x, 1] > _ZERO:
+                    light = spare[k, y, x, 0]
+                    total = spare[k, y, x, 1]
                     low[k, y, x] = 0
                     high[k, y, x] = 0
                 value[k, y, x] = sky[k] + light / total if total > _ZERO else np.float32(np.nan)

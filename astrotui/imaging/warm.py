@@ -85,7 +85,7 @@ def warm_drizzle() -> None:
     window, marks = np.ones((_SIZE, _SIZE), np.float32), np.empty((_SIZE, _SIZE), np.int8)
     guide, counts = np.ones((1, _SIZE, _SIZE), np.float32), np.zeros((3, 1, _SIZE, _SIZE), np.uint16)
     one, five = np.ones(1, np.float32), np.float32(5)
-    sums = np.zeros((1, _SIZE, _SIZE, 4), np.float32)
+    sums = np.zeros((2, 1, _SIZE, _SIZE, 2), np.float32)
     colors, matrix = color_planes(None), np.eye(3)
     allowed = np.empty((2, *guide.shape), np.float32)
     tolerances(guide, counts[0], counts[1], counts[2], 3, allowed)
@@ -94,6 +94,6 @@ def warm_drizzle() -> None:
     )
     reject_crowds(marks, 1, np.empty(marks.shape, np.int32))
     drop_window(
-        window, marks, 0, 0, colors, grid_matrix(matrix, 1.0), 1.0, True, 0, 0, five, one, sums, *counts
+        window, marks, 0, 0, colors, grid_matrix(matrix, 1.0), 1.0, True, 0, 0, five, one, *sums, *counts
     )
-    finish_tile(sums, one, five, guide, allowed[0, 0], counts[0], counts[1])
+    finish_tile(sums[0], sums[1], one, five, guide, allowed[0, 0], counts[0], counts[1])

@@ -15,12 +15,12 @@ from astrotui.catalog.models import Frame, Root, Session
 from astrotui.errors import PlanError
 from astrotui.imaging.types import StarList
 from astrotui.library.calibrators import SetRecord
+from astrotui.library.drizzle_coverage import foretell_plan
 from astrotui.library.lights import Light, load_lights, select_lights
 from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 from astrotui.library.reference import check_reference, choose_reference
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
-from astrotui.stacking.comet_places import check_frames
 from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, PlanFrame, SkippedFrame, StackPlan
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
@@ -85,13 +85,6 @@ def check_request(catalog: Catalog, request: StackRequest) -> None:
             planner.check(session)
         if request.reference is not None and request.reference not in request.frames:
             check_reference(db, request.reference)
-        if request.recipe.comet:
-            marked = db.execute(
-                select(Frame.id, Frame.width, Frame.height).where(
-                    Frame.id.in_({place[2] for place in request.recipe.comet} & set(request.frames))
-                )
-            )
-            check_frames(request.recipe.comet, {number: (width, height) for number, width, height in marked})
 
 
 def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private: bool = True) -> StackPlan:
@@ -142,7 +135,10 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         memory_bytes=request.memory,
         header=_header(base, usable),
         wcs=_wcs(chosen),
-        warnings=_warnings(usable, skipped, usable[reference], request.recipe),
+        warnings=(
+            *_warnings(usable, skipped, usable[reference], request.recipe),
+            *foretell_plan(usable, request.recipe, chosen),
+        ),
         software=f"astrotui {__version__}",
         private=private,
     )

@@ -194,7 +194,7 @@ class Drizzle:
         from astrotui.imaging.drizzle_kernels import finish_tile
 
         planes = self._planes
-        sums = self._buffer("sums", (planes, rows, columns, 4))
+        sums = self._buffer("sums", (2, planes, rows, columns, 2))  # of what is kept, and of what is rejected
         counts = self._buffer("counts", (3, planes, rows, columns), np.uint16)
         sums[:] = 0
         counts[:] = 0
@@ -210,7 +210,9 @@ class Drizzle:
                 self._drop(drop, window, band, guide, X, Y, sums, counts)
         value = self._buffer("value", (planes, rows, columns))
         weight = self._buffer("weight", (rows, columns))
-        finish_tile(sums, self._sky, np.float32(self._pixfrac**2), value, weight, counts[0], counts[1])
+        finish_tile(
+            sums[0], sums[1], self._sky, np.float32(self._pixfrac**2), value, weight, counts[0], counts[1]
+        )
         place = np.s_[row : row + rows, X : X + columns]
         output.value[:, *place] = value
         output.weight[place] = weight
@@ -250,7 +252,7 @@ class Drizzle:
                 reject_crowds(marks, side, crowd)
             drop_window(
                 pixels, marks, y0, x0, drop.colors[k], drop.grid, self._pixfrac, drop.aligned, X, Y,
-                np.float32(drop.weight), self._sky, sums, counts[0], counts[1], counts[2],
+                np.float32(drop.weight), self._sky, sums[0], sums[1], counts[0], counts[1], counts[2],
             )  # fmt: skip
 
     def _raw(

@@ -17,7 +17,7 @@ from astrotui.stacking.framing import Field
 from astrotui.stacking.noise import noise_gain
 from astrotui.stacking.passone import UsedFrame
 from astrotui.stacking.plan import PlanFrame, StackPlan
-from astrotui.stacking.recipe import DEFAULT_LIMITS, Recipe
+from astrotui.stacking.recipe import Recipe
 from astrotui.stacking.tiles import FrameTask
 
 _AROUND = (
@@ -75,7 +75,7 @@ class Drop:
 def kappas(recipe: Recipe) -> tuple[float, float]:
     """Limits at which a sample goes, in its own noise: as in the plain stack's judgment by known noise."""
     if recipe.reject in ("percentile", "minmax"):  # theirs are no kappas
-        low, high = DEFAULT_LIMITS["auto"]
+        low, high = Recipe().limits
     else:
         low, high = recipe.limits
     factor = 1.0 if recipe.reject == "linear" else KNOWN_NOISE_KAPPA

@@ -58,19 +58,19 @@ def drizzle(
     for Y in range(0, rows, step_y):
         for X in range(0, columns, step_x):
             h, w = min(step_y, rows - Y), min(step_x, columns - X)
-            sums, counts = np.zeros((planes, h, w, 4), np.float32), np.zeros((3, planes, h, w), np.uint16)
+            sums, counts = np.zeros((2, planes, h, w, 2), np.float32), np.zeros((3, planes, h, w), np.uint16)
             for number, (image, transform) in enumerate(zip(images, transforms, strict=True)):
                 matrix = grid_matrix(transform, scale)
                 flat = is_aligned(matrix, pixfrac, width, height) if aligned is None else aligned
                 marks = np.where(np.isfinite(image), GOOD, MISSING).astype(np.int8)
                 weight = np.float32(1 if weights is None else weights[number])
                 drop_window(
-                    image, marks, 0, 0, color_planes(cfa), matrix, pixfrac, flat, X, Y, weight, sky, sums, *counts
+                    image, marks, 0, 0, color_planes(cfa), matrix, pixfrac, flat, X, Y, weight, sky, *sums, *counts
                 )  # fmt: skip
             part = np.empty((planes, h, w), np.float32)
-            finish_tile(sums, sky, np.float32(1), part, np.empty((h, w), np.float32), counts[0], counts[1])
+            finish_tile(*sums, sky, np.float32(1), part, np.empty((h, w), np.float32), counts[0], counts[1])
             value[:, Y : Y + h, X : X + w] = part
-            areas[:, Y : Y + h, X : X + w] = sums[..., 1]
+            areas[:, Y : Y + h, X : X + w] = sums[0, ..., 1]
             found[:, Y : Y + h, X : X + w] = counts[2]
     return value, areas, found
 
@@ -228,15 +228,15 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
     assert not np.isin(judge(0.1, guide[:, :0], slope[:, :, :0]), (LOW, HIGH)).any()
     # what was marked does not fall, is counted, and takes the doubtful beside it along
     judge(0.1, guide, slope)
-    sums, counts = np.zeros((1, 50, 60, 4), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
+    sums, counts = np.zeros((2, 1, 50, 60, 2), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
     drop_window(
         level, marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0, np.float32(1),
-        np.zeros(1, np.float32), sums, *counts,
+        np.zeros(1, np.float32), *sums, *counts,
     )  # fmt: skip
     low, high, all_of_them = counts[:, 0]
     assert low[40, 20] == 1 and low[38:43, 18:23].sum() == low.sum() <= 3
     assert (high[10:12, 6:49] == 1).mean() > 0.95 and high[30:].sum() == 0
-    assert (sums[0, 10, 6:49, 1] == 0).all() and (all_of_them == 1).sum() == 50 * 60 - 1
+    assert (sums[0, 0, 10, 6:49, 1] == 0).all() and (all_of_them == 1).sum() == 50 * 60 - 1
 
 
 def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
@@ -262,14 +262,14 @@ def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
 
 def test_where_all_is_rejected_nothing_is() -> None:
     image, marks = np.full((8, 9), 50, np.float32), np.full((8, 9), HIGH, np.int8)
-    sums, counts = np.zeros((1, 8, 9, 4), np.float32), np.zeros((3, 1, 8, 9), np.uint16)
+    sums, counts = np.zeros((2, 1, 8, 9, 2), np.float32), np.zeros((3, 1, 8, 9), np.uint16)
     sky = np.full(1, 10, np.float32)
     place = (0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0)
-    drop_window(image, marks, *place, np.float32(0.5), sky, sums, *counts)
+    drop_window(image, marks, *place, np.float32(0.5), sky, *sums, *counts)
     half = np.where(np.arange(9) < 4, GOOD, MISSING).astype(np.int8) * np.ones((8, 1), np.int8)
-    drop_window(image + 5, half, *place, np.float32(1), sky, sums, *counts)
+    drop_window(image + 5, half, *place, np.float32(1), sky, *sums, *counts)
     value, weight = np.empty((1, 8, 9), np.float32), np.empty((8, 9), np.float32)
-    finish_tile(sums, sky, np.float32(1), value, weight, counts[0], counts[1])
+    finish_tile(*sums, sky, np.float32(1), value, weight, counts[0], counts[1])
     assert (value[0, :, :4] == 55).all() and (value[0, :, 4:] == 50).all()
     assert (weight[:, :4] == 1).all() and (weight[:, 4:] == 0.5).all()
     assert (counts[1, 0, :, :4] == 1).all() and not counts[1, 0, :, 4:].any() and not counts[0].any()
