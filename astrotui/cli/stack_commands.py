@@ -18,12 +18,18 @@ _HELP = {
     "reject": "Rejection of outliers; auto decides by the number of frames.",
     "normalize": "How frames are brought to one level; auto is stars.",
     "weight": "Weights of the average.",
-    "align": "Geometric model; auto is similarity.",
+    "align": "Geometric model; auto is similarity, and more where the stars ask for it; comet follows one.",
     "resample": "Interpolation.",
     "frame": "Field of the result.",
     "cosmetic": "Filling of defect pixels.",
     "debayer": "Demosaicing of color frames.",
 }
+
+
+def _comet_places(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> Any:
+    from astrotui.stacking.comet_places import parse_places
+
+    return parse_places(texts)
 
 
 def recipe_options(command: Any) -> Any:
@@ -52,6 +58,13 @@ def recipe_options(command: Any) -> Any:
             help="Size of a drizzle's drops, 0.1 to 1 pixel.",
         ),
         click.option("--min-score", type=float, metavar="N", help="Leave out frames under this score."),
+        click.option(
+            "--comet",
+            multiple=True,
+            metavar="X,Y@FRAME",
+            callback=_comet_places,
+            help="With --align comet: where it is in a frame; twice, in an early and in a late one.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -273,6 +286,8 @@ def describe(found: dict[str, Any]) -> None:
     )
     if said := _reused(found.get("reused") or {}):
         click.echo(f"reused   {said}")
+    for text in found.get("notes") or ():
+        note(text)
     for text in found["warnings"]:
         note(f"warning: {text}")
     reasons: dict[str, list[str]] = {}

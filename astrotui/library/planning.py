@@ -21,6 +21,7 @@ from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 from astrotui.library.reference import check_reference, choose_reference
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
+from astrotui.stacking.comet_places import check_frames
 from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, PlanFrame, SkippedFrame, StackPlan
 from astrotui.stacking.recipe import Recipe
 from astrotui.text import clean, plural
@@ -85,6 +86,13 @@ def check_request(catalog: Catalog, request: StackRequest) -> None:
             planner.check(session)
         if request.reference is not None and request.reference not in request.frames:
             check_reference(db, request.reference)
+        if request.recipe.comet:
+            marked = db.execute(
+                select(Frame.id, Frame.width, Frame.height).where(
+                    Frame.id.in_({place[2] for place in request.recipe.comet} & set(request.frames))
+                )
+            )
+            check_frames(request.recipe.comet, {number: (width, height) for number, width, height in marked})
 
 
 def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private: bool = True) -> StackPlan:
