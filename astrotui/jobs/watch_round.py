@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select
 
-from astrotui.catalog.models import Frame, Job, Root
+from astrotui.catalog.models import Frame, Job, Measurement, Root
 from astrotui.config import load_settings, places
 from astrotui.errors import AstrotuiError, FrameError, PlanError
 from astrotui.jobs.watch_folder import Look
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from astrotui.jobs.work import Work
     from astrotui.library.requests import StackRequest
     from astrotui.stacking.result import StackResult
+
+
+_POOR, _GOOD = 50.0, 80.0  # scores of a reference that is given up, and of the one that is worth it
 
 
 class Rounds:
@@ -140,7 +143,26 @@ class Rounds:
                 rows = db.execute(select(Frame.id, Root.path, Frame.path).join(Root).where(*lights)).all()
             flux = {i for i, root, path in rows if f"{root.rstrip('/')}/{path}" in writing} - usable
             request = dataclasses.replace(request, frames=tuple(i for i in request.frames if i not in flux))
-        return dataclasses.replace(request, output=self._output())
+        return dataclasses.replace(request, output=self._output(), reference=self._better_reference())
+
+    def _better_reference(self) -> int | None:
+        """The best frame so far, when the one that the picture is laid on turned out poor; None to leave it."""
+        held = self.state.get("reference")
+        if held is None:
+            return None
+        with self.work.catalog.read() as db:
+            rows = db.execute(
+                select(Frame.id, Root.path, Frame.path, Measurement.score)
+                .join(Root, Frame.root_id == Root.id)
+                .join(Measurement, Measurement.frame_id == Frame.id)
+                .where(
+                    Frame.session_id.in_(self._choice.sessions), Frame.frame_type == "light", Frame.decision != "rejected",
+                    Frame.missing.is_(False), Frame.quarantine.is_(None), Measurement.score.is_not(None),
+                )
+            ).all()  # fmt: skip
+        scores = {f"{root.rstrip('/')}/{path}": (score or 0.0, i) for i, root, path, score in rows}
+        best, frame_id = max(scores.values(), default=(0.0, 0))
+        return frame_id if best >= _GOOD and scores.get(held, (100.0, 0))[0] < _POOR else None
 
     def _output(self) -> str:
         """Where the result goes: the same file again as long as it is this watch's, else a free name beside it."""
@@ -307,6 +329,7 @@ def _facts(plan: StackPlan, result: "StackResult") -> dict[str, Any]:
     counted = [f for f in plan.frames if f.file.path in used and f.score is not None]
     effective = sum((f.score or 0.0) / 100 for f in counted)
     return {
+        "reference": result.reference,
         "frames_used": result.frames_used,
         "frames_skipped": len(result.frames_skipped),
         "integration_s": result.integration_s,

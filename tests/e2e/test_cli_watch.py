@@ -40,8 +40,13 @@ class Telescope:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        self._frames = iter(sorted((REPOSITORY / NIGHT).glob("raw_*.fits")))
         shutil.copy(REPOSITORY / NIGHT / "shotsInfo.json", folder)
+        self.begin_with()
+
+    def begin_with(self, *numbers: str) -> None:
+        """Let the frames of these numbers come first."""
+        frames = sorted((REPOSITORY / NIGHT).glob("raw_*.fits"))
+        self._frames = iter(sorted(frames, key=lambda frame: frame.stem[-4:] not in numbers))
 
     def shoot(self, count: int) -> None:
         """Let `count` more frames arrive."""
@@ -192,6 +197,37 @@ def test_others_files_and_cancelling(
     assert stack["output"] == str(other) and stack["frames_used"] == 3 and stack["status"] == "done"
     shown = shell("jobs", "show", str(job.id))
     assert shown.code == 0 and str(other) in shown.out
+
+
+def test_a_poor_start_does_not_spoil_the_night(
+    shell: Shell, telescope: Telescope, catalog: Path, tmp_path: Path
+) -> None:
+    poor = ("0024", "0027", "0036")  # clouds, clouds, a trail
+    telescope.begin_with(*poor)
+    telescope.shoot(3)
+    queued = shell(
+        "watch",
+        telescope.folder,
+        "-o",
+        tmp_path / "live.fits",
+        "--poll",
+        "0.1",
+        "--every",
+        "0.1s",
+        "--detach",
+        "--json",
+    )
+    job = Job(catalog, queued.json["id"])
+    try:
+        eventually(lambda: job.facts().get("round"))
+        assert Path(job.facts()["reference"]).stem[-4:] in poor
+        telescope.shoot(5)
+        eventually(lambda: job.facts()["round"] >= 2)
+        telescope.shoot(1)
+        eventually(lambda: Path(job.facts()["reference"]).stem[-4:] not in poor)
+    finally:
+        shell("jobs", "cancel", str(job.id))
+    eventually(lambda: not processes(catalog, "astrotui.jobs.work"))
 
 
 def test_words_that_are_wrong(shell: Shell, tmp_path: Path, samples: Path) -> None:
