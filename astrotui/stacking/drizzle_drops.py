@@ -116,7 +116,10 @@ def make_drops(
     middle = float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
     drops = []
     if any(task.warp.lens is not None for task in tasks):
-        raise PlanError("frames that are aligned through a bent lens cannot be drizzled: leave --drizzle out")
+        raise PlanError(
+            "frames cannot be drizzled through the lens that aligning them asked for: "
+            "choose --align homography, or leave --drizzle out"
+        )
     for number, (one, task, frame) in enumerate(zip(used, tasks, frames, strict=True)):
         grid = grid_matrix(one.transform, scale, area.x0, area.y0)
         drops.append(
