@@ -21,6 +21,8 @@ from astrotui.library.masters_for import CalibrationPlanner, session_calstat
 from astrotui.library.reference import check_reference, choose_reference
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
+from astrotui.library.solved import stored_wcs
+from astrotui.library.together import filter_key, kind_of
 from astrotui.stacking.comet_places import check_frames
 from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, PlanFrame, SkippedFrame, StackPlan
 from astrotui.stacking.recipe import Recipe
@@ -128,7 +130,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         name=clean(base.target or "stack", 80),
         frames=tuple(frames),
         reference=reference,
-        recipe=request.recipe,
+        recipe=_recipe(request.recipe, usable),
         output=str(output),
         manifest=str(output.with_suffix(".json")),
         width=field.width or 0,
@@ -142,7 +144,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         full_scale_adu=base.full_scale_adu,
         memory_bytes=request.memory,
         header=_header(base, usable),
-        wcs=_wcs(chosen),
+        wcs=_wcs(chosen) or stored_wcs(catalog, chosen.frame.content_id),
         warnings=(
             *_warnings(usable, skipped, usable[reference], request.recipe),
             *foretell_plan(usable, request.recipe, chosen),
@@ -150,6 +152,26 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         software=f"astrotui {__version__}",
         private=private,
     )
+
+
+def _filters(usable: Sequence[Light]) -> dict[str | None, str]:
+    """What the filters let through, each with the name that it has first."""
+    found: dict[str | None, str] = {}
+    for frame in (light.frame for light in usable):
+        color = kind_of(frame.planes, frame.cfa_phase) != "mono"
+        found.setdefault(filter_key(frame.filter, color=color), frame.filter or "unknown")
+    return found
+
+
+def _recipe(recipe: Recipe, usable: Sequence[Light]) -> Recipe:
+    """The recipe with what `auto` means for these filters.
+
+    Two lines in one mosaic have nothing in common that could lend one the other's detail: behind a dual-band filter
+    each color is interpolated by itself.
+    """
+    if recipe.debayer == "auto" and recipe.drizzle is None and set(_filters(usable)) == {"dual-band"}:
+        return dataclasses.replace(recipe, debayer="bilinear")
+    return recipe
 
 
 def _own_base(usable: Sequence[Light], sessions: Sequence[Session]) -> int:
@@ -242,9 +264,8 @@ def _warnings(
         warnings.append(f"the field moved by {span:.0f} px and the frames were not aligned (--align none)")
     if len(usable) < 3:
         warnings.append(f"only {plural(len(usable), 'frame')}: a plain mean without rejection")
-    if len({light.frame.filter for light in usable}) > 1:
-        names = sorted({light.frame.filter or "unknown" for light in usable})
-        warnings.append(f"frames of several filters in one stack: {', '.join(names)}")
+    if len(names := _filters(usable)) > 1:
+        warnings.append(f"frames of several filters in one stack: {', '.join(sorted(names.values()))}")
     if skipped:
         warnings.append(f"{plural(len(skipped), 'frame')} left out")
     return tuple(warnings)

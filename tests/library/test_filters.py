@@ -18,6 +18,7 @@ from astrotui.library.requests import request_stack
 from astrotui.library.splitting import split_by_filter
 from astrotui.stacking.compose import compose
 from astrotui.stacking.engine import run_plan
+from astrotui.stacking.recipe import Recipe
 from sample_sessions import sky as sim
 
 LUM = NightSpec("lum", cfa=None, filter="L", band=1, lights=4, calibrated=False, vignette=0.0)
@@ -95,3 +96,17 @@ def test_split_writes_into_a_folder(catalog: Catalog, tmp_path: Path) -> None:
     found = split_by_filter(catalog, list(ids.values()), output=place, folder=tmp_path)
     assert len({request.output for request in found.values()}) == 2
     assert all(Path(request.output).parent == place for request in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "debayer"), [("LP", "bilinear"), ("Duo-Band", "bilinear"), ("IRCUT", "auto")]
+)
+def test_colors_of_a_dual_band_filter_are_kept_apart(
+    catalog: Catalog, tmp_path: Path, name: str, debayer: str
+) -> None:
+    made = write_nights(tmp_path / "target", make_sky(), replace(LUM, cfa="RGGB", filter=name, lights=2))
+    read_in(catalog, made)
+    plan = make_plan(catalog, request_stack(catalog, [1], folder=tmp_path), tmp_path / "stack.fits")
+    assert plan.recipe.debayer == debayer
+    asked = request_stack(catalog, [1], folder=tmp_path, recipe=Recipe(debayer="malvar"))
+    assert make_plan(catalog, asked, tmp_path / "stack.fits").recipe.debayer == "malvar"
