@@ -38,6 +38,7 @@ _SLOPE = np.float32(
 )  # of the steepest difference to a neighbor that samples may differ by, see `judge_window`
 _SLOPE_SUSPECT = np.float32(0.6)  # where the first stack rejected something on that side
 _NEXT = np.float32(0.3)  # of either next to a sample that goes
+_SLIVER = 1e-9  # of a pixel: less than that is rounding
 CELLS = 32
 """Output pixels that a drop may span each way."""
 
@@ -298,6 +299,8 @@ def drop_window(
     m00, m01, m02 = matrix[0, 0], matrix[0, 1], matrix[0, 2]
     m10, m11, m12 = matrix[1, 0], matrix[1, 1], matrix[1, 2]
     m20, m21 = matrix[2, 0], matrix[2, 1]
+    all_sums, all_found = sums.reshape(-1), found.reshape(-1)
+    heavy = np.float32(weight)
     half = 0.5 * pixfrac
     flat = m20 == 0.0 and m21 == 0.0
     # half the sides of a drop, as vectors, and of the upright rectangle around it
@@ -321,10 +324,10 @@ def drop_window(
                 ax, ay = half * (m00 - X * m20) / w, half * (m10 - Y * m20) / w
                 cx, cy = half * (m01 - X * m21) / w, half * (m11 - Y * m21) / w
                 hx, hy = _half_size(ax, ay, cx, cy, aligned)
-            i0 = int(np.floor(X - hx))
-            j0 = int(np.floor(Y - hy))
-            nx = min(int(np.floor(X + hx)) - i0 + 1, CELLS)
-            ny = min(int(np.floor(Y + hy)) - j0 + 1, CELLS)
+            i0 = int(np.floor(X - hx + _SLIVER))
+            j0 = int(np.floor(Y - hy + _SLIVER))
+            nx = min(int(np.floor(X + hx - _SLIVER)) - i0 + 1, CELLS)
+            ny = min(int(np.floor(Y + hy - _SLIVER)) - j0 + 1, CELLS)
             first_i, last_i = max(0, X0 - i0), min(nx, X0 + width - i0)
             first_j, last_j = max(0, Y0 - j0), min(ny, Y0 + height - j0)
             if first_i >= last_i or first_j >= last_j:
@@ -355,19 +358,27 @@ def drop_window(
                         total += cover[j, i]
                         cover[j, i] = abs(total)
             value = window[y, x] - sky[k]
+            if mark == GOOD:
+                for j in range(first_j, last_j):
+                    at = np.uint64(((k * height + j0 + j - Y0) * width) + i0 + first_i - X0)
+                    for i in range(first_i, last_i):
+                        area = ox[i] * oy[j] if aligned else cover[j, i]
+                        if area > _SLIVER:
+                            share = np.float32(area) * heavy
+                            all_sums[at + at] += share * value
+                            all_sums[at + at + np.uint64(1)] += share
+                            all_found[at] += np.uint16(1)
+                        at += np.uint64(1)
+                continue
             for j in range(first_j, last_j):
                 row = j0 + j - Y0
                 for i in range(first_i, last_i):
                     area = ox[i] * oy[j] if aligned else cover[j, i]
-                    if not area > 1e-9:
+                    if not area > _SLIVER:
                         continue
                     column = i0 + i - X0
+                    share = np.float32(area) * heavy
                     found[k, row, column] += np.uint16(1)
-                    share = np.float32(area * weight)
-                    if mark == GOOD:
-                        sums[k, row, column, 0] += share * value
-                        sums[k, row, column, 1] += share
-                        continue
                     spare[k, row, column, 0] += share * value
                     spare[k, row, column, 1] += share
                     if mark == LOW:
