@@ -259,9 +259,7 @@ def _warnings(
         warnings.append(f"minmax drops {dropped:g} of the {len(usable)} samples of a pixel")
     # Frames of another panel of a mosaic do not lie on the reference of their session.
     known = [(dx, dy) for dx, dy, _ in placed if dx is not None and dy is not None]
-    span = max(
-        (max(axis) - min(axis) for axis in zip(*known, strict=True)), default=0.0
-    )
+    span = max((max(axis) - min(axis) for axis in zip(*known, strict=True)), default=0.0)
     if recipe.align == "none" and span > 1:
         warnings.append(f"the field moved by {span:.0f} px and the frames were not aligned (--align none)")
     if len(usable) < 3:
