@@ -23,7 +23,7 @@ class Orders:
     for_s : it ends after so long; None: never
     frames : it ends when so many are in the picture; None: never
     every_frames : new frames that make a new picture
-    every_s : seconds between two pictures, at least; never less than the last picture took
+    every_s : seconds between two pictures, at least; never less than the last picture took, but for the first
     poll_s : seconds between two looks at the folders
     """
 
@@ -91,6 +91,7 @@ class Loop:
         self._next_at = -math.inf
         self._pictured: frozenset[int] = frozenset()
         self._shown = 0
+        self._rounds = 0
 
     def run(self) -> str:
         """Watch until there is no reason to go on; returns that reason, for people."""
@@ -149,5 +150,7 @@ class Loop:
         self._shown = made or self._shown
         # A picture of many frames takes long: half of the time is left to the telescope and to other work.
         made_s = self._clock() - began
-        self._next_at = self._clock() + max(self._orders.every_s, made_s)
+        # The first one tells little of that: it compiles.
+        self._next_at = self._clock() + max(self._orders.every_s, made_s if self._rounds else 0.0)
+        self._rounds += 1
         return indexed_s + made_s

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from astrotui.jobs import queue
 from tests.e2e.conftest import REPOSITORY, Shell, processes
 
 NIGHT = "sample_sessions/DWARF_II/Astronomy/DWARF_RAW_M42_EXP_10_GAIN_60_2025-01-25-21-13-52-418"
-DEADLINE_S = 240.0
+DEADLINE_S = 600.0
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
@@ -77,10 +78,21 @@ class Job:
 
 
 @pytest.fixture
-def catalog(home: Path) -> Path:
+def catalog(home: Path) -> Iterator[Path]:
+    """An empty catalogue; nobody works on it any more when the test is over."""
     path = home / "data" / "astrotui" / "catalog.sqlite"
     Catalog.open(path).close()
-    return path
+    yield path
+    eventually(lambda: not kill_workers(path))
+
+
+def kill_workers(catalog: Path) -> list[int]:
+    """Kill the workers of a catalogue; the work that they do is a fork of theirs, or ends with them."""
+    found = processes(catalog, "astrotui.jobs.worker") + processes(catalog, "astrotui.jobs.work")
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return found
 
 
 @pytest.fixture
@@ -89,7 +101,7 @@ def telescope(tmp_path: Path) -> Telescope:
 
 
 @contextmanager
-def watching(catalog: Path, *words: str | Path) -> Iterator["subprocess.Popen[str]"]:
+def watching(*words: str | Path) -> Iterator["subprocess.Popen[str]"]:
     """`astrotui watch`, and nothing of it is left at the end."""
     command = [
         sys.executable,
@@ -108,10 +120,6 @@ def watching(catalog: Path, *words: str | Path) -> Iterator["subprocess.Popen[st
     finally:
         process.kill()
         process.communicate()
-        for pid in processes(catalog, "astrotui.jobs.worker"):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # the work ends with it
-        eventually(lambda: not processes(catalog, "astrotui.jobs.work"))
 
 
 def left(folder: Path) -> list[str]:
@@ -124,7 +132,7 @@ def test_the_picture_grows_and_equals_a_plain_stack(
 ) -> None:
     telescope.shoot(2)
     output = tmp_path / "live.fits"
-    with watching(catalog, telescope.folder, "-o", output, "--frames", "7", "--json") as process:
+    with watching(telescope.folder, "-o", output, "--frames", "7", "--json") as process:
         job = Job(catalog, 1)
         telescope.shoot(2)
         eventually(lambda: job.facts().get("round"))
@@ -132,20 +140,19 @@ def test_the_picture_grows_and_equals_a_plain_stack(
         assert job.facts()["frames_used"] >= 3 and (tmp_path / "live.png").exists()
         # In the middle of the next round, the worker is killed; the command that waits starts another.
         telescope.shoot(2)
-        eventually(lambda: job.look()[1] not in (None, "watching"))
-        for pid in processes(catalog, "astrotui.jobs.worker"):
-            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: job.look()[1] not in (None, "watching") or job.facts()["round"] > 1)
+        assert kill_workers(catalog)
         telescope.shoot(1)
         said, told = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0, told
         stack = json.loads(said)
     assert stack["frames_used"] == 7 and stack["output"] == str(output) and stack["status"] == "done"
     assert stack["job_id"] == 1 and stack["preview"] == str(tmp_path / "live.png")
-    assert output.stat().st_ino != first.st_ino  # another file took its place, at once
+    assert output.stat().st_mtime_ns > first.st_mtime_ns
     assert json.loads((tmp_path / "live.json").read_text())["result"]["frames_used"] == 7
     facts = job.facts()
     assert "7 frames are in the picture" in facts["ended"] and facts["round"] >= 2
-    assert "1: " in told and "FWHM" in told and str(tmp_path / "live.png") in told
+    assert re.search(rf"\d: \d frames; .* mag; FWHM [\d.]+ px; .*{tmp_path}/live.png", told)
     assert len(shell("stacks", "--json").json) == 1 and not left(tmp_path)
     assert len(list((catalog.parent / "plans").iterdir())) == 1  # not one of each round
     # A plain stack of the same frames is the same picture.
@@ -191,7 +198,6 @@ def test_others_files_and_cancelling(
         eventually(lambda: job.look()[0] == "cancelled")
     finally:
         shell("jobs", "cancel", str(job.id))
-    eventually(lambda: not processes(catalog, "astrotui.jobs.work"))
     assert other.read_bytes() == before and output.read_bytes() == b"mine" and not left(tmp_path)
     [stack] = shell("stacks", "--json").json
     assert stack["output"] == str(other) and stack["frames_used"] == 3 and stack["status"] == "done"
@@ -227,7 +233,6 @@ def test_a_poor_start_does_not_spoil_the_night(
         eventually(lambda: Path(job.facts()["reference"]).stem[-4:] not in poor)
     finally:
         shell("jobs", "cancel", str(job.id))
-    eventually(lambda: not processes(catalog, "astrotui.jobs.work"))
 
 
 def test_words_that_are_wrong(shell: Shell, tmp_path: Path, samples: Path) -> None:
