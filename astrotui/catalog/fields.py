@@ -1,4 +1,4 @@
-"""The fields of sessions and frames that a query may name."""
+"""The fields of sessions, frames and stacks that a query may name."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -27,12 +27,13 @@ from astrotui.catalog.status import STATUSES, reasons_expression, status_express
 from astrotui.catalog.summaries import path_of, root_path, total_of
 from astrotui.catalog.terms import Contains, Names, Test, among_plain, is_plain
 
-Scope = Literal["sessions", "frames"]
+Scope = Literal["sessions", "frames", "stacks"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 # What the catalogue does not hold: by session id, or as a column over `Session`.
 Supplied = Mapping[int, str | None] | SQLColumnExpression[Any]
 
 FRAME_TYPES = ("light", "dark", "bias", "flat", "dark-flat", "stack")
+STACK_STATUSES = ("done", "running", "failed", "cancelled", "missing")
 GRADES = ("exact", "scaled", "near", "refused")
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -73,7 +74,7 @@ class Field:
     ----------
     kind : which operators and values it takes
     help : what it is, for people
-    column : its SQL; None when its values are supplied with the query
+    column : its SQL; None when its values are supplied with the query, or records are asked only
     keys : other names: of the key in a record (the first), or that people write
     shortcut : the SQL of a test that is cheaper than asking `column`; None for tests that have none
     """
@@ -281,9 +282,30 @@ _FRAME_FIELDS = (
     Field("camera", Text(), "camera", _either("camera"), (), _told_by_session("camera")),
 )  # fmt: skip
 
+# Stacks are few and half of what is known of them lies in files: they are asked in memory only.
+_STACK_FIELDS = (
+    Field("id", Number(), "number of the stack", None),
+    Field("target", Text(names=True), "what it shows", None),
+    Field("date", When(), "when it was made, UTC", None, ("created",)),
+    Field("frames", Number(), "frames in it", None, ("frames_used",)),
+    Field("integration", _seconds(), "exposure of all of them", None, ("integration_s",)),
+    Field("noise", Number(), "noise of a pixel in ADU", None, ("noise_adu",)),
+    Field("fwhm", _pixels(), "FWHM in pixels", None, ("fwhm_px",)),
+    Field("width", Number(), "width in pixels", None),
+    Field("height", Number(), "height in pixels", None),
+    Field("status", Choice(STACK_STATUSES), "whether its file is there", None),
+    Field("session", Texts(), "number of one of its sessions", None, ("sessions",)),
+    Field("rating", Number(), "your rating", None),
+    Field("tag", Texts(), "one of your tags", None, ("tags",)),
+    Field("note", Text(), "your note", None),
+    Field("warnings", Texts(parts=True), "what is odd about it", None, ("warning",)),
+    Field("path", Text(), "file", None, ("output",)),
+)
+
 FIELDS: Mapping[Scope, Mapping[str, Field]] = {
     "sessions": {field.name: field for field in _SESSION_FIELDS},
     "frames": {field.name: field for field in _FRAME_FIELDS},
+    "stacks": {field.name: field for field in _STACK_FIELDS},
 }
 # Every name that a query may use, the keys of `--json` included.
 NAMES: Mapping[Scope, Mapping[str, Field]] = {

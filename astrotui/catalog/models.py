@@ -393,7 +393,7 @@ class SavedQuery(Base):
     __tablename__ = "saved_queries"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    scope: Mapped[str]  # sessions, frames
+    scope: Mapped[str]  # sessions, frames, stacks
     text: Mapped[str]
 
 

@@ -117,7 +117,9 @@ class Query:
         return [(rank.desc() if sort.descending else rank.asc()).nulls_last() for rank, sort in ranks]
 
     def select(self, *, dark: Supplied | None = None) -> Select[*tuple[Any, ...]]:
-        """The statement that lists what it finds: rows of `session_rows()` or `frame_rows()`."""
+        """The statement that lists what it finds: rows of `session_rows()` or `frame_rows()`; stacks have none."""
+        if self.scope == "stacks":
+            raise ValueError("stacks are asked in memory: see `matches` and `sort`")
         rows = session_rows() if self.scope == "sessions" else frame_rows()
         return rows.where(*self.where(dark=dark)).order_by(*self.order(dark=dark))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
 
-from astrotui.catalog.fields import Scope
+from astrotui.catalog.fields import SCOPES, Scope
 from astrotui.catalog.kinds import show, suggest
 from astrotui.catalog.models import SavedQuery
 from astrotui.catalog.query import parse
@@ -83,4 +83,5 @@ def _row(db: DbSession, name: str) -> SavedQuery:
 
 
 def _saved(row: SavedQuery) -> Saved:
-    return Saved(row.name, "frames" if row.scope == "frames" else "sessions", row.text)
+    scope = next((scope for scope in SCOPES if scope == row.scope), SCOPES[0])
+    return Saved(row.name, scope, row.text)

@@ -1,18 +1,26 @@
 """`queries`: queries with a name."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from astrotui.cli.common import QUERY_SETTINGS, State, emit, pass_state, query_text, shared_options, table
+
+if TYPE_CHECKING:
+    from astrotui.catalog.fields import Scope
 
 
 @click.command(context_settings=QUERY_SETTINGS)
 @click.argument("action", type=click.Choice(["list", "save", "delete"]), default="list")
 @click.argument("name", required=False)
 @click.argument("query", nargs=-1, type=click.UNPROCESSED)
-@click.option("--frames", is_flag=True, help="save: the query is about frames, not sessions.")
+@click.option("--frames", "scope", flag_value="frames", help="save: the query is about frames, not sessions.")
+@click.option("--stacks", "scope", flag_value="stacks", help="save: the query is about stacks.")
 @shared_options
 @pass_state
-def queries(state: State, action: str, name: str | None, query: tuple[str, ...], frames: bool) -> None:
+def queries(
+    state: State, action: str, name: str | None, query: tuple[str, ...], scope: "Scope | None"
+) -> None:
     """Queries with a name: list, save NAME QUERY, delete NAME. The word query:NAME stands for one."""
     from astrotui.catalog.saved import delete_query, list_queries, save_query
 
@@ -24,7 +32,7 @@ def queries(state: State, action: str, name: str | None, query: tuple[str, ...],
             if not text:
                 raise click.UsageError("queries save needs a name and a query")
             with catalog.write() as db:
-                save_query(db, str(name), "frames" if frames else "sessions", text)
+                save_query(db, str(name), scope or "sessions", text)
         elif action == "delete":
             with catalog.write() as db:
                 delete_query(db, str(name))

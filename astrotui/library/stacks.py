@@ -12,6 +12,8 @@ from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Job, Root, Stack
+from astrotui.catalog.query import parse
+from astrotui.catalog.saved import saved_texts
 from astrotui.errors import AstrotuiError, FrameError, UsageError
 from astrotui.text import clean
 
@@ -64,13 +66,21 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def list_stacks(catalog: Catalog) -> list[dict[str, Any]]:
-    """All results, newest first, with the keys of `stacks --json`."""
+def list_stacks(catalog: Catalog, query: str = "") -> list[dict[str, Any]]:
+    """Results that match `query`, in its order, else newest first, with the keys of `stacks --json`.
+
+    Raises
+    ------
+    QueryError
+        The query names a field or value that does not exist.
+    """
     with catalog.read() as db:
+        parsed = parse(query, "stacks", saved=saved_texts(db, "stacks")) if query.strip() else None
         rows = db.execute(
             select(Stack, Job.status).outerjoin(Job, Stack.job_id == Job.id).order_by(Stack.id.desc())
         ).all()
-    return [_to_json(row, status) for row, status in rows]
+    found = [_to_json(row, status) for row, status in rows]
+    return found if parsed is None else parsed.sort(filter(parsed.matches, found))
 
 
 def stack_of_job(catalog: Catalog, job_id: int) -> dict[str, Any] | None:

@@ -250,6 +250,8 @@ def test_whatever_is_typed_is_a_query_or_a_query_error(catalog: Catalog, text: s
         assert len(str(error)) < 600
         return
     parsed.matches({})
+    if scope == "stacks":
+        return  # asked in memory only
     with catalog.read() as db:
         db.execute(parsed.select(dark={1: "exact"})).all()
 

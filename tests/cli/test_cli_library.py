@@ -289,6 +289,15 @@ def test_people_see_the_jobs_of_late(run: Run, samples: Path) -> None:
     assert [job["id"] for job in run("jobs", "--json").json] == list(range(1, 26))
 
 
+def test_queries_of_stacks_can_be_saved(run: Run) -> None:
+    assert run("queries", "save", "best", "--stacks", "rating:>3").code == 0
+    assert run("queries", "--json").json == [{"name": "best", "scope": "stacks", "query": "rating:>3"}]
+    assert run("stacks", "query:best", "--json").json == []
+    assert run("stacks", "-tag:bad", "noise+").code == 0
+    wrong = run("stacks", "query:worst")
+    assert wrong.code == 2 and "saved are best" in wrong.err
+
+
 def test_a_disk_that_is_away_is_told(run: Run, samples: Path, tmp_path: Path) -> None:
     shutil.copytree(samples / "DWARF3", tmp_path / "disk")
     run("index", tmp_path / "disk")

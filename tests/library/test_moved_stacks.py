@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Job, Stack
+from astrotui.errors import QueryError
 from astrotui.library.index import index_roots
 from astrotui.library.listing import list_sessions
 from astrotui.library.stacks import list_stacks
@@ -106,6 +108,36 @@ def test_of_two_results_of_one_plan_each_finds_its_own(catalog: Catalog, tmp_pat
     index_roots(catalog, [tmp_path / "archive"])
     assert [s["output"] for s in list_stacks(catalog)] == [
         str(tmp_path / "archive" / "b.fits"), str(tmp_path / "archive" / "a.fits")]  # fmt: skip
+
+
+def test_results_are_asked_for_in_the_words_of_queries(catalog: Catalog, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_result(tmp_path / f"{name}.fits")
+        record(catalog, tmp_path / f"{name}.fits")
+    with catalog.write() as db:
+        for number, row in enumerate(db.scalars(select(Stack).order_by(Stack.id)), 1):
+            row.target, row.sessions, row.frames_used = f"M {number}", [number, 7], 10 * number
+            row.rating, row.tags = number, ["keep"] if number != 2 else []
+            row.summary = {"noise_adu": 3.0 / number, "integration_s": 3600.0 * number, "fwhm_px": None}
+    (tmp_path / "c.fits").unlink()
+
+    def ids(query: str) -> list[int]:
+        return [stack["id"] for stack in list_stacks(catalog, query)]
+
+    assert ids("") == [3, 2, 1]
+    assert ids("m2") == ids("target:m2") == ids("frames:20") == [2]
+    assert ids("tag:keep") == [3, 1] and ids("-tag:keep") == [2] and ids("tag:none") == [2]
+    assert ids("rating:>=2 noise-") == [2, 3] and ids("noise+") == [3, 2, 1]
+    assert (
+        ids("session:2 , session:3") == [3, 2] and ids("session:7") == [3, 2, 1] and ids("session:1") == [1]
+    )
+    assert ids("integration:>=2h") == [3, 2] and ids("fwhm:none") == [3, 2, 1]
+    assert ids("status:missing") == [3] and ids("b.fits") == [2]
+    assert ids(f"date:{datetime.now(UTC).year}") == [3, 2, 1]
+    with pytest.raises(QueryError, match=r"stacks have no field 'fwmh'.*did you mean fwhm"):
+        ids("fwmh:<3")
+    with pytest.raises(QueryError, match="score is a field of frames; fields of stacks are id, target"):
+        ids("score:>3")
 
 
 def test_a_copy_changes_nothing_while_the_result_is_there(
