@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from astrotui.cli.common import State, emit, note, number, pass_state, shared_options, table
+from astrotui.cli.common import (
+    QUERY_SETTINGS,
+    State,
+    emit,
+    note,
+    number,
+    pass_state,
+    query_text,
+    shared_options,
+    table,
+)
 from astrotui.config import parse_size
 from astrotui.errors import OutputError
 from astrotui.stacking.recipe import CHOICES, Recipe
@@ -302,19 +312,6 @@ def describe(found: dict[str, Any]) -> None:
     click.echo(f"manifest {found['manifest']}")
 
 
-def _reused(counts: dict[str, int]) -> str:
-    """What an earlier stack left behind for this one, in words; empty for nothing."""
-    names = {"measurements": "measurement", "masters": "master", "registrations": "registration"}
-    return ", ".join(plural(counts[key], name) for key, name in names.items() if counts.get(key))
-
-
-@click.command()
-@shared_options
-@pass_state
-def stacks(state: State) -> None:
-    """List results, newest first."""
-    from astrotui.library.stacks import list_stacks
-
 def _to_compose(stacks: dict[str, int]) -> str:
     """The command that makes one picture of stacks by filter, where a palette takes them."""
     from astrotui.library.together import filter_key
@@ -330,8 +327,22 @@ def _to_compose(stacks: dict[str, int]) -> str:
     return f"`astrotui compose` takes them ({listed})"
 
 
+def _reused(counts: dict[str, int]) -> str:
+    """What an earlier stack left behind for this one, in words; empty for nothing."""
+    names = {"measurements": "measurement", "masters": "master", "registrations": "registration"}
+    return ", ".join(plural(counts[key], name) for key, name in names.items() if counts.get(key))
+
+
+@click.command(context_settings=QUERY_SETTINGS)
+@click.argument("query", nargs=-1, type=click.UNPROCESSED)
+@shared_options
+@pass_state
+def stacks(state: State, query: tuple[str, ...]) -> None:
+    """List results that match QUERY (all without one), newest first."""
+    from astrotui.library.stacks import list_stacks
+
     with state.open() as catalog:
-        found = list_stacks(catalog)
+        found = list_stacks(catalog, query_text(query))
     if state.json:
         emit(found)
         return
