@@ -8,8 +8,16 @@ from numpy.typing import NDArray
 
 from astrotui.imaging.cfa import plane_offsets
 from astrotui.imaging.hotpixels import NO_DARK, HotPixels, fill_hot, find_hot, native, pixel_noise
-from astrotui.imaging.photometry import PIXEL_FWHM2, elongation_share, measure_apertures
+from astrotui.imaging.photometry import (
+    PIXEL_FWHM2,
+    Apertures,
+    growth,
+    measure_apertures,
+    share_within,
+    wide_radius,
+)
 from astrotui.imaging.stars import (
+    USUAL_B,
     Plane,
     Shape,
     detect,
@@ -23,7 +31,7 @@ from astrotui.imaging.streaks import find_streaks
 from astrotui.imaging.types import Float32Array, Float64Array, Mask, StarList
 from astrotui.text import plural
 
-MEASURE_VERSION = 2
+MEASURE_VERSION = 3
 LISTED = 400  # stars in the list
 CONSIDERED = 500  # detections that are looked at closely for it
 ENOUGH_UNSATURATED = 30  # with so many, saturated stars are left out of the list
@@ -230,7 +238,7 @@ def _list_stars(
 ) -> tuple[StarList, Mask]:
     """The star list, and which of the sources at sensor places (n,) are stars.
 
-    Fluxes of trailed stars are raised by what their ends lose outside of the aperture.
+    Fluxes are those in small apertures, raised by what stars of this frame have outside of these.
     """
     light = measure_apertures(frame.image, x, y, fwhm, frame.parity, dark=frame.dark)
     pixels = np.pi * light.radius**2 * (2.0 if frame.parity >= 0 else 1.0)
@@ -252,9 +260,38 @@ def _list_stars(
     order = order[np.argsort(-light.flux[order], kind="stable")][:LISTED]
     flux = light.flux
     if shape is not None:
-        flux = flux / elongation_share(shape.axes, min(shape.b, STEEPEST_B), light.radius)
+        flux = flux * _growth(frame, x, y, good & ~saturated, light, shape, noise)
     stars = StarList(*(a[order].astype(np.float32) for a in (x, y, flux)))
     return stars, good
+
+
+def _growth(
+    frame: _Frame,
+    x: Float64Array,
+    y: Float64Array,
+    usable: Mask,
+    light: Apertures,
+    shape: Shape,
+    noise: float,
+) -> float:
+    """By how much the light of this frame's stars exceeds that in their apertures."""
+    wide = wide_radius(shape.fwhm)
+    # How wide the wings are a frame's few bright stars tell badly: those of usual seeing, drawn out by a trail.
+    round_axes, b = (shape.fwhm, shape.fwhm), min(shape.b, STEEPEST_B)
+    usual, core_usual = (share_within(round_axes, USUAL_B, r) for r in (wide, light.radius))
+    kept, core_kept = (
+        share_within(shape.axes, b, r) / share_within(round_axes, b, r) for r in (wide, light.radius)
+    )
+    distance = np.hypot(x[:, None] - x, y[:, None] - y)
+    np.fill_diagonal(distance, np.inf)
+    lone = np.flatnonzero(usable & (distance.min(axis=1, initial=np.inf) > wide + 1.5 * shape.fwhm))
+    some = Apertures(light.flux[lone], light.core[lone], light.radius)
+    found = growth(
+        frame.image, x[lone], y[lone], some, shape.fwhm, frame.parity, noise_adu=noise,
+        model=usual * kept / (core_usual * core_kept),
+        dark=frame.dark,
+    )  # fmt: skip
+    return found / kept  # the ends of a long trail lie beyond that
 
 
 def _half_flux_radius(
