@@ -107,7 +107,9 @@ def chain(
         if frame != reference:
             _join(found, frame, reference, registration)
     step = np.eye(3)
-    for frame in _away(frames, among, reference):
+    order = _away(frames, among, reference)
+    _tie(frames, [frame for frame in order if frame in direct], direct, found)
+    for frame in order:
         if frame in found.placed or len(frames[frame].stars) < 3:
             continue
         for n, other in enumerate(_candidates(frames, frame, found)):
@@ -122,6 +124,17 @@ def chain(
     _merge(frames, found, reference)
     _label(frames, found)
     return found
+
+
+def _tie(
+    frames: Sequence[PlanFrame], order: Sequence[int], direct: dict[int, Registration], found: Chains
+) -> None:
+    """Link frames that share few stars with the reference to the frame before them, which may be of the same panel."""
+    for frame, other in zip(order[1:], order, strict=False):
+        if direct[frame].matched < BANK * len(frames[frame].stars):
+            tied = link_frames(frames[frame], frames[other], np.eye(3), quick=True)
+            if tied is not None:
+                found.links.append(Link(frame, other, tied.frame_index, tied.reference_index))
 
 
 def _away(frames: Sequence[PlanFrame], among: Sequence[int], reference: int) -> list[int]:

@@ -21,6 +21,7 @@ from astrotui.imaging.scoring import frame_weights
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.brightness import light_ratio
 from astrotui.stacking.calibration import LoadedCalibration
+from astrotui.stacking.color_response import color_responses
 from astrotui.stacking.framing import Polygon, area, bent_outline, clip_polygon, common_area, outline
 from astrotui.stacking.overlaps import Overlaps
 from astrotui.stacking.placing import Candidate, Placement, register_frames
@@ -135,7 +136,10 @@ def first_pass(
     if area(common) < _LEAST_COMMON * area(reference):
         common = np.zeros((0, 2))
     network = _levels_over_others(plan, placement, candidates, outlines, base) if not len(common) else None
-    used, kinds, sky = _normalize(plan, placement, candidates, outlines, base, common, network, pool, skip)
+    responses = color_responses(plan, candidates, base, calibrations, pool)
+    used, kinds, sky = _normalize(
+        plan, placement, candidates, outlines, base, common, network, responses, pool, skip
+    )
     used = _weigh(plan, used, skip)
     if not used:
         raise PlanError(_nothing(skipped))
@@ -253,6 +257,7 @@ def _normalize(
     base: Candidate,
     common: Polygon,
     network: Overlaps | None,
+    responses: dict[int, Float64Array],
     pool: Executor,
     skip: Callable[[int, str], None],
 ) -> tuple[list[UsedFrame], set[str], Float64Array]:
@@ -298,6 +303,9 @@ def _normalize(
         except NormalizationError as error:
             skip(candidate.index, str(error))
             continue
+        if kind == "stars" and candidate.index in responses:  # of another camera
+            factor = factor / responses[candidate.index]
+            offset = reference_level.location - factor * level.location * spread
         kinds.add(kind)
         used.append(
             UsedFrame(
@@ -323,11 +331,13 @@ def _normalize(
 
 def _light(plan: StackPlan, candidate: Candidate, base: Candidate) -> float | None:
     """Transparency of a frame relative to the plan's reference, from stars that both have."""
-    if plan.anchor is not None and candidate is not base:
+    if plan.anchor is not None and candidate is not base and candidate.light is None:
         own = plan.frames[candidate.index], plan.frames[base.index]
         return light_ratio(*own, candidate.transform, base.transform)
     if candidate is base if plan.anchor is not None else candidate.index == plan.reference:
         return 1.0
+    if candidate.light is not None:  # found over other frames
+        return candidate.light
     frame, reference = plan.frames[candidate.index], plan.frames[plan.reference]
     return relative_transparency(
         frame.stars,
