@@ -412,6 +412,8 @@ def test_seestar(tmp_path: Path) -> None:
     [
         ("Stacked_210_NGC 6910_10.0s_IRCUT_20250704-232412.fit", {"STACKCNT": 210}, {"planes": 3}),
         ("DSO_Stacked_425_M 100_10.0s_20250704_070948.fit", {}, {}),
+        ("Video_Stacked_M 101_10.0s_20250704_070948.fit", {}, {}),
+        ("CrowdSky_M 101_10.0s_20250704_070948.fit", {}, {}),
         ("whatever.fit", {"STACKCNT": 12}, {}),
         ("whatever.fit", {"TOTALEXP": 3600.0}, {}),
         ("whatever.fit", {}, {"planes": 3}),
@@ -586,6 +588,14 @@ def test_types_in_headers(tmp_path: Path, key: str, word: object, kind: FrameTyp
         ("M31/Dark_001.fits", DARK),
         ("DWARF_BIASES_EXP_0.0001_GAIN_80_2024-05-05/0000.fits", BIAS),
         ("dark_sky_site/x.fits", LIGHT),
+        ("DWARF_DARK_20240106205833796/0000.fits", DARK),
+        ("DWARF_RAW_20240106205833796/0000.fits", LIGHT),
+        ("DWARF_GOTO_20240106205833796/0000.fits", LIGHT),
+        (
+            "Autorun/Dark-Flat/DarkFlat_1.0ms_Bin1_S_gain100_20240624-094304_-10.5C_0001.fit",
+            FrameType.DARK_FLAT,
+        ),
+        ("cal/MasterOffset.fit", BIAS),
     ],
 )
 def test_types_in_names(tmp_path: Path, relative: str, kind: FrameType) -> None:
@@ -692,7 +702,8 @@ def test_full_scale(tmp_path: Path, bitpix: int, bzero: int | None, full: float 
 
 
 def test_calibrated_by_name_and_sidecar_problems(tmp_path: Path) -> None:
-    assert frame(tmp_path, "pp_light_00001.fit", {}).calstat == "BDF"
+    for name in ("pp_light_00001.fit", "proc_light_00001.fit", "CORRECTED_light_00001.fit"):
+        assert frame(tmp_path, name, {"EQUINOX": 9.87654321e107}).calstat == "BDF"
     folder = tmp_path / "DWARF_RAW_M1_EXP_15_GAIN_80_2025-03-27-05-45-00-734"
     folder.mkdir()
     (folder / "shotsInfo.json").write_text("{")
