@@ -43,6 +43,7 @@ class NightSpec:
     pointing: tuple[float, float] | None = None
     calibrated: bool = True
     vignette: float = 0.2
+    response: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the camera to red, green and blue light
     band: int | None = None  # which light of the sky's R, G, B a mono camera's filter lets through
 
 
@@ -106,6 +107,8 @@ def _lights(made: Nights, night: NightSpec) -> None:
     width, height = night.size
     camera = made.cameras[night.name]
     sky = made.sky
+    if night.response != (1.0, 1.0, 1.0):
+        sky = replace(sky, flux=sky.flux * np.array(night.response, np.float32)[:, None])
     if night.band is not None:
         sky = replace(sky, flux=np.repeat(sky.flux[night.band : night.band + 1], 3, axis=0))
     for number in range(night.lights):

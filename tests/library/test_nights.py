@@ -9,6 +9,7 @@ from scipy.spatial import KDTree
 from several_nights import WIDTH, Nights, NightSpec, camera_of, make_sky, read_in, write_nights
 
 from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Session
 from astrotui.errors import PlanError
 from astrotui.frames.pixels import read_image
 from astrotui.library.planning import make_plan
@@ -132,6 +133,24 @@ def test_three_nights_are_one_stack(catalog: Catalog, tmp_path: Path) -> None:
         assert len(ratios) >= 5
         assert abs(np.median(ratios) - 1) < 0.02
         assert 1.4826 * np.median(np.abs(ratios - np.median(ratios))) < 0.02
+
+
+def test_a_camera_that_weighs_colors_otherwise(catalog: Catalog, tmp_path: Path) -> None:
+    other = replace(OTHER, response=(1.35, 1.0, 0.7), lights=4, transparency=1.0, fwhm_px=3.0)
+    made = write_nights(tmp_path / "target", make_sky(), replace(FIRST, lights=4), other)
+    ids = read_in(catalog, made)
+    with catalog.read() as db:
+        first = db.query(Session).filter(Session.id == ids["first"]).one().reference_id
+    plan, result, data = stack(catalog, tmp_path, list(ids.values()), reference=first)
+    assert result.frames_used == 8
+    for outcome in result.frames:
+        assert outcome.factor is not None
+        red, green, blue = outcome.factor
+        wanted = (1.0, 1.0) if "first" in outcome.path else (1 / 1.35, 1 / 0.7)
+        assert (red / green, blue / green) == pytest.approx(wanted, rel=0.03)
+    for ratios in light_of_stars(plan, made, data, FIRST):
+        assert abs(np.median(ratios) - 1) < 0.02
+        assert 1.4826 * np.median(np.abs(ratios - np.median(ratios))) < 0.025
 
 
 def test_noise_of_several_nights_is_as_predicted(catalog: Catalog, tmp_path: Path) -> None:
