@@ -2,31 +2,19 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrotui.imaging.methods import DEFAULT_LIMITS, Method, Rejection
 from astrotui.imaging.types import Float32Array
-
-Method = Literal["average", "median"]
-Rejection = Literal["auto", "none", "sigma", "winsorized", "linear", "percentile", "minmax"]
 
 KNOWN_NOISE_BELOW = 8
 """With fewer samples `auto` judges each by its known noise; from there on by the spread of all."""
 
 KNOWN_NOISE_KAPPA = 5.0 / 3.0
 """Factor from kappas of the winsorized clip to those of the known-noise clip: 5 sigma for 3."""
-
-_DEFAULTS = {
-    "auto": (3.0, 3.0),
-    "none": (0.0, 0.0),
-    "sigma": (3.0, 3.0),
-    "winsorized": (3.0, 3.0),
-    "linear": (5.0, 5.0),
-    "percentile": (0.2, 0.1),
-    "minmax": (3.0, 3.0),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +248,7 @@ def _checked(
     data = np.asarray(cube, np.float32)
     if data.ndim < 1 or not 0 < len(data) <= np.iinfo(np.uint16).max:
         raise ValueError("a cube needs 1 to 65,535 frames along its first axis")
-    if method not in ("average", "median") or reject not in _DEFAULTS:
+    if method not in ("average", "median") or reject not in DEFAULT_LIMITS:
         raise ValueError(f"combination {method!r} with rejection {reject!r} is not known")
     weight = np.ones(len(data), np.float32) if weights is None else np.asarray(weights, np.float32)
     if weight.shape != (len(data),) or not (weight > 0).all() or not np.isfinite(weight).all():
@@ -269,7 +257,7 @@ def _checked(
 
 
 def _limits(reject: str, low: float | None, high: float | None) -> tuple[float, float]:
-    default = _DEFAULTS[reject]
+    default = DEFAULT_LIMITS[reject]
     below = default[0] if low is None else low
     above = default[1] if high is None else high
     if below < 0 or above < 0:

@@ -4,27 +4,17 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from astrotui.errors import UsageError
+from astrotui.imaging.methods import DEFAULT_LIMITS
+from astrotui.imaging.methods import Method as Combine
+from astrotui.imaging.methods import Rejection as Reject
 from astrotui.stacking.comet_places import check_places
 
-Combine = Literal["average", "median"]
-Reject = Literal["auto", "none", "sigma", "winsorized", "linear", "percentile", "minmax"]
 Normalize = Literal["auto", "none", "add", "multiply", "addscale", "stars"]
 Weight = Literal["none", "depth", "noise", "fwhm", "stars"]
 Align = Literal["auto", "none", "shift", "similarity", "affine", "homography", "comet"]
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
 Framing = Literal["reference", "union", "intersection"]
 Debayer = Literal["auto", "malvar", "bilinear", "superpixel"]
-
-# Bounds of low and high by method: kappas of the clips, fractions, or counts of samples.
-DEFAULT_LIMITS: dict[str, tuple[float, float]] = {
-    "auto": (3.0, 3.0),
-    "none": (0.0, 0.0),
-    "sigma": (3.0, 3.0),
-    "winsorized": (3.0, 3.0),
-    "linear": (5.0, 5.0),
-    "percentile": (0.2, 0.1),
-    "minmax": (3, 3),
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Recipe:
     frame : the field of the result
     drizzle, pixfrac : output pixels per pixel each way, 1 to 3 (None: no drizzle), and size of the drops in pixels, 0.1 to 1
     cosmetic : fill defect pixels from neighbours of their colour
-    debayer : demosaicing of CFA frames; `auto` is malvar
+    debayer : demosaicing of CFA frames; `auto` is malvar, and bilinear behind a dual-band filter
     min_score : frames under this score are left out (never by default)
     comet : x, y and frame id of the comet's places in two frames, for `align` comet
     """
@@ -113,6 +103,8 @@ class Recipe:
             values["comet"] = tuple((float(x), float(y), int(frame)) for x, y, frame in values["comet"])
         return cls(**values)
 
+
+__all__ = ["CHOICES", "DEFAULT_LIMITS", "Recipe"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "combine": get_args(Combine),
