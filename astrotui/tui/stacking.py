@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import UsageError
+from astrotui.stacking.comet_places import parse_places
 from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
 from astrotui.text import clean, duration, plural
 from astrotui.tui.queueing import enqueue
@@ -39,6 +40,11 @@ _LINES = (
     Line("min_score", "leave out frames under this score, 0 to 100", free="none left out"),
     Line("debayer", "how color is made from one-shot-color frames", CHOICES["debayer"]),
     Line("resample", "interpolation when frames are moved", CHOICES["resample"]),
+    Line(
+        "comet",
+        "with align comet: X,Y@FRAME X,Y@FRAME, where it is in an early and in a late frame",
+        free="none",
+    ),
     Line("memory", "how much memory the stack may use, like 1GB", free=""),
     Line("output", "a .fits file or a folder", free="the output folder"),
 )
@@ -243,6 +249,8 @@ def options_of(lines: Sequence[Line], memory: str) -> dict[str, Any]:
                 raise UsageError(
                     f"{name.replace('_', ' ')}: {clean(recipe[name], 30)!r} is not a number"
                 ) from None
+    if "comet" in recipe:
+        recipe["comet"] = parse_places(recipe["comet"].split())
     return {
         "recipe": Recipe(**recipe),
         "reference": None if reference == "auto" else int(reference),
