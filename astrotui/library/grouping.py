@@ -4,7 +4,7 @@ import hashlib
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session as DbSession
 from astrotui.catalog.models import CalibrationSet, Frame, Pin, Session
 from astrotui.library.calstat import calibrated_warning
 from astrotui.library.duplicates import is_duplicate_warning
+from astrotui.library.judging import Shot
 
 _M = TypeVar("_M")
 
@@ -24,11 +25,9 @@ TEMPERATURE_GAP_C = 1.5
 TEMPERATURE_WIDTH_C = 4.0
 _KINDS = ("dark", "bias", "flat", "dark-flat")
 
-# What a session and a set have of their frames: the value that most of them have.
-_SHARED = (
-    "device camera exposure_s gain offset readout_mode binning filter width height cfa cfa_phase full_scale_adu "
-    "focal_mm rotator_deg roi_x roi_y"
-).split()
+# What a session and a set have of their frames: the value that most of them have. Matching asks for it.
+_MATCHED = tuple(field.name for field in fields(Shot) if field.name != "temperature_c")
+_SHARED = ("device", "cfa", "full_scale_adu", *_MATCHED)
 _OF_SESSION = (*_SHARED, "target", "night", "pixel_um", "ra_deg", "dec_deg")
 _FRAMES: Any = Frame.__table__
 
