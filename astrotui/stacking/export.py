@@ -87,6 +87,10 @@ def export_siril(manifest: Path, folder: Path) -> Path:
     Returns the script. The raw frames stay where they are; the folder must not exist yet.
     """
     plan = load_plan(manifest)
+    if len({(frame.width, frame.height, frame.cfa) for frame in plan.frames}) > 1:
+        raise PlanError(
+            f"{clean(manifest.name, 100)}: frames of several cameras, and Siril stacks those of one at a time"
+        )
     if folder.exists():
         raise OutputError(f"{folder} exists; Siril's files go to a new folder")
     try:
