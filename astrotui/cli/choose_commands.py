@@ -1,6 +1,7 @@
 """`measure`, `cull`, `accept`, `reject`, `undo`, `redo`: judging and choosing frames."""
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -24,23 +25,13 @@ def measure(state: State, sessions: tuple[str, ...], force: bool, detach: bool) 
     prepare_worker("measure")
     from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
     from astrotui.library.listing import resolve_all
-    from astrotui.library.measure import sessions_by_need
+    from astrotui.library.measure import MeasureReport, sessions_by_need
 
     with state.open() as catalog:
         ids = resolve_all(catalog, sessions) if sessions else sessions_by_need(catalog)
         if not ids:
             if state.json:
-                emit(
-                    {
-                        "sessions": 0,
-                        "frames": 0,
-                        "measured": 0,
-                        "kept": 0,
-                        "quarantined": 0,
-                        "problems": [],
-                        "warnings": [],
-                    }
-                )
+                emit(asdict(MeasureReport()))
             else:
                 click.echo("nothing to measure")
             return

@@ -211,7 +211,7 @@ def frames(state: State, session: str, query: tuple[str, ...], as_csv: bool, pat
             (
                 r.id, Path(r.path).name, r.status, number(r.score, 0), r.stars if r.stars is not None else "–",
                 number(r.fwhm_px, 2), number(r.eccentricity, 2), number(r.background_adu, 0), number(r.noise_adu, 1),
-                number(r.transparency, 2), number(r.dx_px), number(r.dy_px), "; ".join(r.reasons),
+                number(r.transparency, 2), number(r.dx_px), number(r.dy_px), "; ".join(r.why),
             )
             for r in records
         ]  # fmt: skip

@@ -60,6 +60,14 @@ class FrameRecord:
     rating: int | None
     tags: tuple[str, ...]
 
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What people are told of it: its reasons, and what is worth knowing though it costs nothing, in brackets.
+
+        A satellite's trail is one: rejection takes it out of a stack, so it lowers no score.
+        """
+        return self.reasons if not self.streak or "streak" in self.reasons else (*self.reasons, "(streak)")
+
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record's fields as JSON-ready values: dates ISO 8601 in UTC, tuples as lists."""

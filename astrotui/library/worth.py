@@ -49,7 +49,7 @@ class Worth:
         """One line for people."""
         parts = [
             f"{self.kept} of {plural(self.frames, 'frame')} kept",
-            f"{duration(self.integration_s)}, worth {duration(self.effective_integration_s)} of the best",
+            f"{exact(self.integration_s)}, worth {exact(self.effective_integration_s)} of the best",
         ]
         if self.depth_mag is not None and self.against_all_mag is not None:
             against = signed(self.against_all_mag)
@@ -71,6 +71,12 @@ class Worth:
             "against_all_mag": self.against_all_mag,
             "fwhm_px": self.fwhm_px,
         }
+
+
+def exact(seconds: float) -> str:
+    """`duration`, with the seconds (`2 min 10 s`) while it is under ten minutes, where a frame more or less shows."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s" if 100 <= whole < 600 else duration(seconds)
 
 
 def signed(magnitudes: float) -> str:

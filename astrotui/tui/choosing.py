@@ -36,7 +36,7 @@ def _mark(frame: "FrameRecord") -> Cell:
 
 
 def _why(frame: "FrameRecord") -> Cell:
-    return Cell(", ".join(frame.reasons), "bad" if frame.status == "rejected" else "dim")
+    return Cell(", ".join(frame.why), "bad" if frame.status == "rejected" else "dim")
 
 
 def short_name(frame: "FrameRecord") -> str:
@@ -86,7 +86,7 @@ COLUMNS: list[Column["FrameRecord"]] = [
     Column("noise", "Noise", 6, lambda f: _number(f.noise_adu, 1), lambda f: f.noise_adu, "right"),
     Column("hfr", "HFR", 5, lambda f: _number(f.hfr_px, 2), lambda f: f.hfr_px, "right", roomy=90),
     Column("time", "Time", 8, lambda f: f"{f.date:%H:%M:%S}" if f.date else "–", lambda f: f.date, roomy=90),
-    Column("why", "Why", 12, _why, lambda f: ", ".join(f.reasons), hold=True),
+    Column("why", "Why", 12, _why, lambda f: ", ".join(f.why), hold=True),
 ]  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from astrotui.library.listing import FrameRecord
-from astrotui.library.worth import Worth, signed, worth
+from astrotui.library.listing import FrameRecord, to_json
+from astrotui.library.worth import Worth, exact, signed, worth
 from tests.library.frame_records import record
 
 
@@ -72,3 +72,19 @@ def test_ten_equal_frames_are_a_magnitude_and_a_quarter_deeper() -> None:
 
 def test_magnitudes_have_a_sign_unless_they_round_to_nothing() -> None:
     assert [signed(v) for v in (0.254, -0.031, -0.001, 0.0)] == ["+0.25", "-0.03", "0.00", "0.00"]
+
+
+def test_a_trail_is_told_though_it_is_no_reason() -> None:
+    assert record(1, streak=True).why == ("(streak)",)
+    assert record(2, streak=True, reasons=("soft",)).why == ("soft", "(streak)")
+    assert record(3, streak=True, reasons=("streak",)).why == ("streak",)  # strict rejected it for that
+    assert record(4, streak=False, reasons=("soft",)).why == ("soft",)
+    assert "why" not in to_json(record(5, streak=True))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(45, "45 s"), (130, "2 min 10 s"), (599.6, "10 min"), (600, "10 min"), (12_000, "3 h 20 min")],
+)
+def test_light_is_told_to_the_second_where_one_frame_shows(seconds: float, said: str) -> None:
+    assert exact(seconds) == said
