@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog import migrate
 from astrotui.catalog.connection import connect, explain, translated
-from astrotui.catalog.plain import KEEP_TOTALS
+from astrotui.catalog.plain import KEEP_TOTALS, WRONG_TOTALS
 from astrotui.catalog.prepare import prepare
 from astrotui.catalog.turns import turn
 from astrotui.errors import CatalogError
@@ -122,6 +122,8 @@ class Catalog:
                         lines += str(line).splitlines()
                 for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
                     lines.append(f"row {row} of {table} points to a row of {parent} that is not there")
+                for (session,) in connection.execute(WRONG_TOTALS):
+                    lines.append(f"the totals of session {session} are not those of its frames")
         except sqlite3.Error as error:
             lines.append(str(explain(self.path, error) or f"{self.path}: {error}"))
         return lines

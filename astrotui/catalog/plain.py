@@ -28,14 +28,22 @@ _TOTALS = ("session_id", *COUNTS, "integration_s")
 # Sessions whose totals have to be counted: triggers take a session's row away when its frames change.
 _STALE = "SELECT id FROM sessions WHERE id NOT IN (SELECT session_id FROM session_totals)"
 # Equal frames are counted first, by an index of the frames in its order: half the time of asking each of them.
-_COUNTED = f"""
-SELECT session_id, sum(frames) AS lights,
-{", ".join(f"coalesce(sum(frames) FILTER (WHERE {test}), 0) AS {name}" for name, test in _CONDITIONS.items())},
+_FILTERS = ", ".join(
+    f"coalesce(sum(frames) FILTER (WHERE {test}), 0) AS {name}" for name, test in _CONDITIONS.items()
+)
+
+
+def _counted(which: str) -> str:
+    """Totals counted from the frames, of the sessions that `which` selects."""
+    return f"""
+SELECT session_id, sum(frames) AS lights, {_FILTERS},
 coalesce(sum(seconds) FILTER (WHERE decision <> 'rejected' AND {_USED}), 0.0) AS integration_s
 FROM (SELECT session_id, missing, quarantine, decision, measured, count(*) AS frames, sum(exposure_s) AS seconds
-FROM frames WHERE session_id IN ({_STALE}) GROUP BY session_id, missing, quarantine, decision, measured)
+FROM frames WHERE session_id IN ({which}) GROUP BY session_id, missing, quarantine, decision, measured)
 GROUP BY session_id"""
 
+
+_COUNTED = _counted(_STALE)
 # Totals of all sessions that have lights, whether they were kept or have to be counted.
 TOTALS = f"SELECT {', '.join(_TOTALS)} FROM session_totals WHERE lights > 0 UNION ALL {_COUNTED}"
 # Keeps the totals that were counted; the end of every write.
@@ -43,6 +51,14 @@ KEEP_TOTALS = f"""
 INSERT INTO session_totals ({", ".join(_TOTALS)})
 SELECT stale.id, {", ".join(f"coalesce({name}, 0)" for name in _TOTALS[1:])}
 FROM ({_STALE}) AS stale LEFT JOIN ({_COUNTED}) AS counted ON counted.session_id = stale.id"""
+
+# Sessions whose kept totals are not those of their frames: there should be none.
+WRONG_TOTALS = f"""
+SELECT kept.session_id FROM session_totals AS kept
+LEFT JOIN ({_counted("SELECT session_id FROM session_totals")}) AS counted ON counted.session_id = kept.session_id
+WHERE {" OR ".join(f"kept.{name} <> coalesce(counted.{name}, 0)" for name in COUNTS)}
+OR abs(kept.integration_s - coalesce(counted.integration_s, 0)) > 1e-6 * abs(kept.integration_s) + 1e-9
+ORDER BY kept.session_id"""
 
 
 class SessionRow(NamedTuple):

@@ -193,6 +193,18 @@ def test_totals_are_right_within_the_transaction_that_changes_them(catalog: Cata
     assert (rows[1].rejected, rows[1].accepted, rows[2].rejected) == (4, 0, 1)
 
 
+def test_totals_that_went_wrong_are_told(catalog: Catalog) -> None:
+    with catalog.write() as db:
+        add_library(db)
+    assert catalog.integrity() == []
+    with catalog.write() as db:
+        db.execute(text("UPDATE session_totals SET accepted = accepted + 1 WHERE session_id = 1"))
+        db.execute(text("UPDATE session_totals SET integration_s = 5 WHERE session_id = 3"))
+    assert catalog.integrity() == [
+        f"the totals of session {number} are not those of its frames" for number in (1, 3)
+    ]
+
+
 def test_what_is_undone_leaves_the_totals(catalog: Catalog) -> None:
     with catalog.write() as db:
         add_library(db)
