@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from astrotui.catalog.models import Job
+from astrotui.config import load_settings, parse_size, places
 from astrotui.jobs.records import now
 from astrotui.jobs.watch_folder import Folders
 from astrotui.jobs.watch_loop import Loop, Orders
@@ -25,6 +26,8 @@ def run_watch(work: "Work") -> None:
     Payload: `folders` to look at, `sessions` that were named (none: the kind of the newest frames), `orders` of when and
     how long (`Orders`), `recipe`, other `options` of a stack, `output` or "" for a free name in `folder`.
     """
+    from astrotui.library.master_cache import hold_to_cap
+
     payload = work.payload
     with suppress(OSError):
         os.nice(_YIELDS)
@@ -39,4 +42,5 @@ def run_watch(work: "Work") -> None:
     looks = Folders(folders, settle_s=min(2.0, orders.poll_s), own=rounds.own_files)
     reason = Loop(orders, looks, rounds, elapsed_s=max(0.0, elapsed)).run()
     rounds.keep(ended=reason)
+    hold_to_cap(places().masters, parse_size(load_settings().masters_cap))
     work.log.info("ended: %s", reason)

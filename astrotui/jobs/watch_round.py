@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from astrotui.catalog.models import Frame, Job, Measurement, Root
 from astrotui.config import load_settings, places
-from astrotui.errors import AstrotuiError, FrameError, PlanError
+from astrotui.errors import AstrotuiError, FrameError, OutputError, PlanError
 from astrotui.jobs.watch_folder import Look
 from astrotui.jobs.watch_sessions import Choice, Kind
 from astrotui.stacking.plan import StackPlan
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 
 _POOR, _GOOD = 50.0, 80.0  # scores of a reference that is given up, and of the one that is worth it
+
+
+class _InTheWayError(PlanError):
+    """Somebody's file is where the result should go."""
 
 
 class Rounds:
@@ -99,23 +103,23 @@ class Rounds:
 
     def make(self, writing: Set[str]) -> int | None:
         """Make the picture of the frames that are kept now; None when none can be made of them."""
-        try:
-            request = self._request(writing)
-            plan = self._plan(request)
-        except (PlanError, FrameError) as error:
-            self._none(error)
-            return None
-        output = Path(plan.output)
-        if _essence(plan) == self.state.get("plan") and self._is_own(output, "identity"):
-            return int(self.state["frames_used"])
-        try:
-            result = self._run(plan)
-        except (PlanError, FrameError) as error:
-            self._none(error)
-            return None
-        self._record(plan, result)
-        self._made = True
-        return result.frames_used
+        for _ in range(2):  # a second time when somebody's file got in the way: then under another name
+            try:
+                plan = self._plan(self._request(writing))
+                output = Path(plan.output)
+                if _essence(plan) == self.state.get("plan") and self._is_own(output, "identity"):
+                    return int(self.state["frames_used"])
+                result = self._run(plan)
+            except _InTheWayError as error:
+                self._none(error)
+                continue
+            except (PlanError, FrameError) as error:
+                self._none(error)
+                return None
+            self._record(plan, result)
+            self._made = True
+            return result.frames_used
+        return None
 
     def _none(self, error: PlanError | FrameError) -> None:
         """No picture can be made of these frames; the next ones may be better."""
@@ -129,13 +133,18 @@ class Rounds:
         from astrotui.library.requests import request_stack
 
         payload = self.work.payload
-        request = request_stack(
-            self.work.catalog,
-            self._choice.sessions,
-            folder=Path(payload["folder"]),
-            recipe=Recipe.from_dict(payload["recipe"]),
-            **payload["options"],
-        )
+        try:
+            request = request_stack(
+                self.work.catalog,
+                self._choice.sessions,
+                folder=Path(payload["folder"]),
+                recipe=Recipe.from_dict(payload["recipe"]),
+                **payload["options"],
+            )
+        except AstrotuiError as error:
+            if type(error) is not AstrotuiError:
+                raise
+            raise PlanError(str(error)) from error  # no frame is left just now
         if writing:
             usable = self.frames(writing)
             with self.work.catalog.read() as db:
@@ -172,7 +181,7 @@ class Rounds:
         if held is None:
             return str(self.work.payload.get("output") or "")
         place = Path(held)
-        if not place.exists() or self._is_own(place, "identity") or self._is_pending(place):
+        if not os.path.lexists(place) or self._is_ours(place):
             return str(place)
         self.work.log.warning("%s is another file now and is left alone", clean(place, 300))
         return str(free_output(place.parent, place.stem))
@@ -181,12 +190,14 @@ class Rounds:
         """Whether a file is the one that this watch wrote there last."""
         return self.state.get(name) is not None and _identity(path) == self.state[name]
 
-    def _is_pending(self, path: Path) -> bool:
-        """Whether a file was written by an attempt that ended before it could say so."""
+    def _is_ours(self, output: Path) -> bool:
+        """Whether a file is this watch's result, of an attempt too that ended before it could note what it wrote."""
         from astrotui.library.stacks import plan_in_header
 
-        digest = self.work.plan_digest
-        return digest is not None and (plan_in_header(path) or "-") == digest[:32]
+        digest = self.state.get("pending")
+        return self._is_own(output, "identity") or (
+            digest is not None and (plan_in_header(output) or "-") == digest[:32]
+        )
 
     def _plan(self, request: "StackRequest") -> StackPlan:
         """The plan that a stack job makes of the same request."""
@@ -214,24 +225,34 @@ class Rounds:
         from astrotui.jobs.executors import executor
         from astrotui.stacking.engine import run_plan
 
-        work, output = self.work, Path(plan.output)
-        mine = self._is_own(output, "identity") or self._is_pending(output)
-        for path in (output, Path(plan.manifest)):
+        work, output, manifest = self.work, Path(plan.output), Path(plan.manifest)
+        mine = self._is_ours(output)
+        for path in (output, manifest):
             work.note_part(path)
+        self.keep(
+            output=str(output), manifest=str(manifest), pending=plan.digest(), identity=_identity(output) if mine else None
+        )  # fmt: skip
 
         def progress(stage: str, done: int, total: int) -> None:
-            if stage == "judging" and mine and output.exists() and not self._is_ours(output):
-                raise PlanError(f"{clean(output, 300)} was replaced meanwhile and is left alone")
+            if (
+                stage == "judging"
+                and mine
+                and os.path.lexists(output)
+                and not self._is_own(output, "identity")
+            ):
+                raise _InTheWayError(f"{clean(output, 300)} was replaced meanwhile and is left alone")
             work.progress(stage, done, total)
 
         with executor(cluster=work.cluster) if work.cluster else nullcontext() as cluster:
-            return run_plan(
-                plan, masters=places().masters, tag=work.tag, workers=int(work.payload["options"].get("workers") or 0)
-                or load_settings().workers, progress=progress, executor=cluster, overwrite=mine,
-            )  # fmt: skip
-
-    def _is_ours(self, output: Path) -> bool:
-        return self._is_own(output, "identity") or self._is_pending(output)
+            try:
+                return run_plan(
+                    plan, masters=places().masters, tag=work.tag, progress=progress, executor=cluster, overwrite=mine,
+                    workers=int(work.payload["options"].get("workers") or 0) or load_settings().workers,
+                )  # fmt: skip
+            except OutputError as error:
+                if "round" in self.state and os.path.lexists(output) and not self._is_ours(output):
+                    raise _InTheWayError(str(error)) from error
+                raise
 
     def _record(self, plan: StackPlan, result: "StackResult") -> None:
         """Write manifest and picture, and put all into the catalogue."""
@@ -253,7 +274,7 @@ class Rounds:
             record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
         identity = None if preview is None else _identity(preview)
         self.keep(
-            preview=str(preview) if preview else None, preview_identity=identity,
+            preview=str(preview) if preview else None, preview_identity=identity, preview_pending=None,
             round=int(self.state.get("round", 0)) + 1,
         )  # fmt: skip
         work.finished_stage("round")  # deaths before it are forgiven
@@ -267,12 +288,15 @@ class Rounds:
         from astrotui.rendering.previews import stack_preview
 
         path = output.with_suffix(".png")
-        held = self.state.get("preview") == str(path) and self._is_own(path, "preview_identity")
-        if path.exists() and not held:
+        begun = self.state.get("preview_pending") == str(
+            path
+        )  # by an attempt that ended before it could say so
+        if path.exists() and not begun and not self._is_own(path, "preview_identity"):
             path = places().data / "previews" / f"stack-{self.work.job_id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
         self.work.progress("preview", 0, 1)
         self.work.note_part(path)
+        self.keep(preview_pending=str(path))
         try:
             stack_preview(output, path, tag=self.work.tag)
         except (AstrotuiError, OSError) as error:
