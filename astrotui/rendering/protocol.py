@@ -1,7 +1,7 @@
 """What the app and its picture helper say to each other: a JSON line, then the bytes that it announces."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, BinaryIO
 
 from astrotui.errors import AstrotuiError
@@ -30,6 +30,7 @@ class ViewRequest:
     histogram : also count the levels, 128 bins a channel
     png : also keep the picture as a PNG file and say where; it is written as soon as no picture is waited
     for
+    beside : frames whose small pictures are made while nobody asks, the nearest first; empty takes the files beside
     """
 
     path: str
@@ -47,6 +48,7 @@ class ViewRequest:
     center_y: float = 0.5
     histogram: bool = False
     png: bool = False
+    beside: tuple[str, ...] = field(default=(), compare=False)  # the same picture whatever comes next
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ def request_from_dict(table: dict[str, Any]) -> Request:
     kind: type[Request] = {"view": ViewRequest, "export": ExportRequest}[values.pop("kind")]
     if values.get("look") is not None:
         values["look"] = Look.from_dict(values["look"])
-    if "session_paths" in values:
-        values["session_paths"] = tuple(values["session_paths"])
+    for name in {"session_paths", "beside"} & values.keys():
+        values[name] = tuple(values[name])
     return kind(**values)
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,7 +154,7 @@ class Gallery:
             linear = source.reduced(factor, part.y, part.y + part.height, part.x, part.x + part.width)
         shown = _oriented(apply_stretch(linear, stretch), DEFAULT_LOOK, bottom_up)
         if request.zoom == 1.0:
-            self._make_beside(source)
+            self._make_beside(source, request.beside)
         histogram: tuple[tuple[int, ...], ...] = ()
         statistics: tuple[ChannelStatistics, ...] = ()
         if request.histogram:
@@ -180,9 +180,16 @@ class Gallery:
             png=png,
         )
 
-    def _make_beside(self, source: PictureSource) -> None:
-        """Promise the small pictures of the files beside this one, the nearest first: what is done last comes first."""
+    def _make_beside(self, source: PictureSource, beside: Sequence[str]) -> None:
+        """Promise the small pictures of the frames beside this one, the nearest first: what is done last comes first.
+
+        Without `beside` they are the files around it.
+        """
         path = source.path
+        if beside:
+            for other in reversed(beside[: 2 * _BESIDE]):
+                self.later.append(partial(_make_small, Path(other), source.cfa))
+            return
         try:
             with os.scandir(path.parent) as entries:
                 names = sorted(e.name for e in entries if e.name.endswith(path.suffix) and e.name[0] != ".")

@@ -6,25 +6,52 @@ tenth of a second and more in which no key is heard.
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from textual import events
 from textual.app import App
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 _BEHIND_S = 0.1
 _MOST_WAITING = 12  # pieces of output; Textual's queue holds 30
 _REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
 
 
-def keep_styles(event: events.ScreenResume) -> None:
-    """For `on_screen_resume` of a screen: what it looks like is known since it was made, or since the theme changed.
+if TYPE_CHECKING:
+    Base = Screen[Any]
+else:
+    Base = object  # the first base that is a widget gives a screen its default styles: it must be Textual's
 
-    The handlers of a subclass run before Textual's own, which asks the event.
-    """
-    event.refresh_styles = False
+
+class QuickScreen(Base):
+    """Mixed into a screen: it is laid out and painted once when it comes, where Textual does both two or three times."""
+
+    _coming = False
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Runs before Textual's own handler, which works out styles, layout and picture."""
+        event.refresh_styles = False  # they are known since it was made, or since the theme changed
+        self._coming = True
+
+    def _screen_resized(self, size: Size) -> None:
+        if size != self._size or not self._nodes:
+            super()._screen_resized(size)
+
+    def _compositor_refresh(self) -> None:
+        if not self._coming:
+            super()._compositor_refresh()
+
+    def _on_timer_update(self) -> None:
+        if self._coming and self.is_current:
+            if self._layout_required:
+                self._refresh_layout()
+                self._layout_required = False
+            self._coming, self._repaint_required = False, True
+        super()._on_timer_update()
 
 
 class AheadApp(App[None]):
@@ -83,6 +110,13 @@ class AheadApp(App[None]):
         self._colors = self.get_css_variables()
         self.stylesheet.set_variables(self._colors)
 
+    def read_css(self, screen: Screen[Any]) -> None:
+        """Read and parse the stylesheets of a screen before it is shown; there is nothing yet that would take them."""
+        for path in screen.css_path:
+            if not self.stylesheet.has_source(str(path)):
+                self.stylesheet.read(path)
+                self.stylesheet.parse()
+
     async def make_ahead(self, mode: str) -> None:
         """Make a mode's screen before anybody goes there, in pieces with room for keys in between."""
         if mode in self._screen_stacks or not self.is_running:
@@ -90,14 +124,16 @@ class AheadApp(App[None]):
         make = self._modes[mode]
         assert callable(make)
         screen = make()
-        for path in screen.css_path:
-            if not self.stylesheet.has_source(str(path)):
-                self.stylesheet.read(path)
-                self.stylesheet.parse()
+        self.read_css(screen)
         await asyncio.sleep(_REST_S)
         if mode in self._screen_stacks or not self.is_running:
             return  # somebody went there meanwhile, or left
         self._modes[mode] = lambda: screen
         await self._init_mode(mode)
         screen._css_update_count = self._css_update_count
-        await asyncio.sleep(_REST_S)
+        for widget in list(screen.walk_children(Widget)):
+            if screen.is_current or not self.is_running:
+                return
+            if widget.is_attached and widget.region:
+                widget.render_lines(widget.region.reset_offset)  # Textual keeps the lines until they change
+                await asyncio.sleep(_REST_S)

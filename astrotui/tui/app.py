@@ -1,10 +1,8 @@
 """The app: wires places, store and pictures together; everything else lives in screens and widgets."""
 
 import asyncio
-import gc
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -12,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,7 +23,6 @@ from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
 from astrotui.tui.place import SMALLEST, Place
 from astrotui.tui.screens.library import LibraryPlace
-from astrotui.tui.screens.message import MessageScreen, QuestionScreen
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
@@ -32,7 +30,9 @@ from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
+    from astrotui.library.session_list import SessionRecord
     from astrotui.rendering.service import PictureService
+    from astrotui.tui.sweeping import Sweeper
 
 T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
@@ -41,7 +41,7 @@ _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
 # Loaded when the first frame is on screen, not before.
-_LATER = "frames darks jobs stacks help pages prompt stack_form trouble where".split()
+_LATER = "dialog message frames darks jobs stacks help pages prompt stack_form trouble where".split()
 
 
 def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
@@ -52,6 +52,16 @@ def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
         return screen
 
     return make
+
+
+def _sessions(catalog: Path) -> "list[SessionRecord] | None":
+    """The sessions before the catalogue is open; what is wrong with it, opening it tells."""
+    from astrotui.library.session_list import first_sessions
+
+    try:
+        return first_sessions(catalog)
+    except AstrotuiError:
+        return None
 
 
 def _load_modules() -> None:
@@ -104,6 +114,7 @@ class AstroApp(AheadApp):
         self._progress = ""
         self.live: tuple[JobRecord, ...] = ()
         self._leaving = False
+        self.sweeper: Sweeper | None = None  # of a process that is the app's own
         for theme in THEMES:
             self.register_theme(theme)
         self.start_theme(
@@ -136,13 +147,14 @@ class AstroApp(AheadApp):
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        from astrotui.tui.screens.trouble import TroubleScreen
-
+        await self._show_first()
         while True:
             try:
                 await self._open()
                 break
             except AstrotuiError as error:
+                from astrotui.tui.screens.trouble import TroubleScreen
+
                 if not await self.push_screen_wait(TroubleScreen(str(error), self.store.path)):
                     self.exit()
                     return
@@ -151,15 +163,28 @@ class AstroApp(AheadApp):
         start(self, self._load_the_rest, group="later")
         await self._follow()
 
+    async def _show_first(self) -> None:
+        """The sessions, by the standard library alone: loading the database layer takes far longer than they do."""
+        place = self.screen_stack[0]
+        if isinstance(place, LibraryPlace) and (
+            sessions := await self.background(_sessions, self.store.path)
+        ):
+            place.show_first(sessions)
+
     async def _load_the_rest(self) -> None:
         """Load and make the other places ahead of their keys, when the first sessions had their turn."""
         await asyncio.sleep(_LOOK_S)
         await self.background(_load_modules)
+        from astrotui.tui.screens.dialog import Dialog
+
+        self.read_css(Dialog())
         for mode in self.MODES:
             await self.make_ahead(mode)
-        # What was made until here stays: looking through it for garbage would stop the loop for a tenth of a second.
-        gc.freeze()
-        gc.enable()
+        if self.sweeper is not None:
+            from astrotui.tui.sweeping import SWEEP_S
+
+            self.sweeper.begin()
+            self.set_interval(SWEEP_S, self.sweeper.look)
 
     async def _open(self) -> None:
         opening = asyncio.ensure_future(self.store.open())
@@ -190,6 +215,11 @@ class AstroApp(AheadApp):
                 await asyncio.sleep(_AFTER_TROUBLE_S)
             await asyncio.sleep(_LOOK_S)
 
+    async def on_event(self, event: events.Event) -> None:
+        if self.sweeper is not None and isinstance(event, events.InputEvent):
+            self.sweeper.touch()
+        await super().on_event(event)
+
     async def _changed(self, *, reload: bool) -> None:
         news = await self.store.read(self.follower.look)
         self._progress, self.live = news.running, news.live
@@ -210,12 +240,16 @@ class AstroApp(AheadApp):
 
     def complain(self, error: AstrotuiError, title: str = "This did not work") -> None:
         """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time."""
+        from astrotui.tui.screens.message import MessageScreen
+
         shown = [screen.message for screen in self.screen_stack if isinstance(screen, MessageScreen)]
         if str(error) not in shown:
             self.push_screen(MessageScreen(title, str(error)))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error that nobody foresaw: into the log, and said with the log's place."""
+        from astrotui.tui.screens.message import MessageScreen
+
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return
@@ -284,10 +318,11 @@ class AstroApp(AheadApp):
             self.notify("choose a session in Library (1) first", severity="warning")
             return
 
-        def queued(job: int | None) -> None:
-            if job is not None:
-                self.follower.add(job)
-                self.notify(f"job {job} stacks; it goes on when you quit")
+        def queued(jobs: tuple[int, ...] | None) -> None:
+            if jobs:
+                for job in jobs:
+                    self.follower.add(job)
+                self.notify(f"job {', '.join(map(str, jobs))} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 
         self.push_screen(StackForm(chosen, reference), queued)
@@ -336,6 +371,8 @@ class AstroApp(AheadApp):
         self.exit(message=f"astrotui: job {going} goes on; `astrotui jobs` shows it" if going else None)
 
     def _ask_to_leave(self) -> None:
+        from astrotui.tui.screens.message import QuestionScreen
+
         text = "Another program keeps the catalogue busy, and your last decisions are not in it yet. Leave without?"
         if not isinstance(self.screen, QuestionScreen):
             self.push_screen(
@@ -358,10 +395,3 @@ class AstroApp(AheadApp):
     def on_unmount(self) -> None:
         self._end_pictures()
         self.store.close(wait=not self._leaving)
-
-
-def run_app(catalog: Path, roots: Sequence[Path] = ()) -> None:
-    """Open the app on a catalogue; `roots` are indexed in the background."""
-    sys.setswitchinterval(0.001)  # threads that read the catalogue give way to the screen sooner
-    gc.disable()  # until all places are made
-    AstroApp(catalog, roots).run()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from astrotui.text import clean, duration
+from astrotui.tui.remarks import remarks
 from astrotui.tui.widgets.table import Cell, Column, Tone
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def details(frame: "FrameRecord") -> str:
     facts += [f"gain {frame.gain:g}"] if frame.gain is not None else []
     facts += [f"{frame.temperature_c:.1f} °C"] if frame.temperature_c is not None else []
     lines = [file_line(frame), ", ".join(facts)]
+    if said := remarks(frame.note, frame.rating, frame.tags):
+        lines.append(said)
     if frame.score is None:
         return "\n".join([*lines, "not measured: m measures the session"])
     lines += [
@@ -84,8 +87,8 @@ COLUMNS: list[Column["FrameRecord"]] = [
     Column("clear", "Clear", 6, lambda f: _number(f.transparency, 2), lambda f: f.transparency, "right", True),
     Column("sky", "Sky", 6, lambda f: _number(f.background_adu, 0), lambda f: f.background_adu, "right"),
     Column("noise", "Noise", 6, lambda f: _number(f.noise_adu, 1), lambda f: f.noise_adu, "right"),
-    Column("hfr", "HFR", 5, lambda f: _number(f.hfr_px, 2), lambda f: f.hfr_px, "right", roomy=90),
-    Column("time", "Time", 8, lambda f: f"{f.date:%H:%M:%S}" if f.date else "–", lambda f: f.date, roomy=90),
+    Column("hfr", "HFR", 5, lambda f: _number(f.hfr_px, 2), lambda f: f.hfr_px, "right", roomy=110),
+    Column("time", "Time", 8, lambda f: f"{f.date:%H:%M:%S}" if f.date else "–", lambda f: f.date, roomy=100),
     Column("why", "Why", 12, _why, lambda f: ", ".join(f.why), hold=True),
 ]  # fmt: skip
 

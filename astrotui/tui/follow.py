@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
 
-_VERBS = {"measure": "measuring", "stack": "stacking", "index": "reading folders"}
+_VERBS = {"measure": "measuring", "stack": "stacking", "index": "reading folders", "compose": "composing"}
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 
 def frame_picture(
-    frame: "FrameRecord", sample: Sequence[str], facts: "SessionFacts | None" = None
+    frame: "FrameRecord",
+    sample: Sequence[str],
+    facts: "SessionFacts | None" = None,
+    beside: Sequence["FrameRecord"] = (),
 ) -> "ViewRequest | None":
     """A frame under the one stretch of its session, which is found from the files `sample`, so that clouds show.
 
-    None when its file is gone.
+    Pictures of the frames `beside` it, nearest first, are made while nobody asks for one. None when its file is gone.
     """
     from astrotui.rendering.service import ViewRequest
 
@@ -24,7 +27,8 @@ def frame_picture(
     name = f"{frame.session_id}:{len(sample)}:{sample[-1]}" if sample else ""
     phase, full_scale = (facts.cfa_phase, facts.full_scale_adu) if facts is not None else (None, None)
     return ViewRequest(
-        frame.path, 0, 0, session=name, session_paths=tuple(sample), cfa_phase=phase, full_scale_adu=full_scale
+        frame.path, 0, 0, session=name, session_paths=tuple(sample), cfa_phase=phase, full_scale_adu=full_scale,
+        beside=tuple(other.path for other in beside if other.status != "missing"),
     )  # fmt: skip
 
 

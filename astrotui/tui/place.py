@@ -1,7 +1,7 @@
 """What the five places have in common: the bar of places, the filter line, loading in the background, errors."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from textual import events
@@ -13,13 +13,14 @@ from textual.widgets import Input, Static
 
 from astrotui.errors import AstrotuiError, QueryError
 from astrotui.text import clean
-from astrotui.tui.ahead import keep_styles
+from astrotui.tui.ahead import QuickScreen
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
+    from astrotui.tui.editing import Kind
     from astrotui.tui.host import Host
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ _REST = 8.0  # between reloads that nobody asked for, in times of what the last 
 _REST_S = (0.3, 5.0)
 
 
-class Place(Screen[None]):
+class Place(QuickScreen, Screen[None]):
     """A screen that is one of the five places.
 
     A subclass yields its widgets in `body`, reads the catalogue in `load` (called in a worker whenever the place is
@@ -99,7 +100,7 @@ class Place(Screen[None]):
     # --- reading the catalogue ------------------------------------------------------------------------------------
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        keep_styles(event)
+        super().on_screen_resume(event)
         if self.is_current:  # not while it is only made ahead of its key
             self.astro.show_running(self)
             self.action_reload()
@@ -141,6 +142,19 @@ class Place(Screen[None]):
             await self.load()
 
         start(self, work, group="change")
+
+    def edit(self, kind: "Kind", heading: str, records: Sequence[Any]) -> None:
+        """Correct names, types, notes, ratings and tags of records; then read the place again."""
+        from astrotui.tui.editing import known_of
+        from astrotui.tui.screens.edit_form import EditForm
+
+        def closed(said: str | None) -> None:
+            if said is not None:
+                self.notify(said, markup=False, timeout=4)
+                self.action_reload()
+
+        if records:
+            self.app.push_screen(EditForm(known_of(kind, heading, records)), closed)
 
     # --- the filter line ------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui.remarks import remarks
 
 if TYPE_CHECKING:
     from astrotui.rendering.service import View
@@ -30,6 +31,13 @@ def describe(stack: Stack) -> list[str]:
         f"{noise}, FWHM {number(stack['fwhm_px'])} px",
         f"{100 * (stack['rejected_fraction'] or 0):.2f} % of the samples rejected",
     ]
+    if composed := stack.get("composed"):
+        numbers = ", ".join(str(number) for number in composed["stacks"])
+        lines.append(
+            f"composed: {composed['palette']} of stack{'s' if len(composed['stacks']) > 1 else ''} {numbers}"
+        )
+    if said := remarks(stack.get("note") or "", stack.get("rating"), stack.get("tags") or ()):
+        lines.append(said)
     lines += [f"! {clean(w, 160)}" for w in stack["warnings"][:3]]
     skipped = stack["frames_skipped"]
     lines += [clean(f"left out {Path(s['path']).name}: {s['reason']}", 160) for s in skipped[:_MOST_SKIPPED]]

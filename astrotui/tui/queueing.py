@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import AstrotuiError, UsageError
 from astrotui.text import clean, plural
-from astrotui.tui.screens.message import MessageScreen
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -56,6 +55,8 @@ def enqueue(catalog: Any, kind: str, payload: dict[str, Any], title: str, priori
 
 def tell_end(app: "App[Any]", job: "JobRecord") -> None:
     """A failure is a dialog with the reason and the log's place; an end that was wished for, a short note."""
+    from astrotui.tui.screens.message import MessageScreen
+
     name = clean(job.title or job.kind, 60)
     if job.status == "failed":
         lines = [clean(job.error or "no reason was given", 1000)]
@@ -64,5 +65,5 @@ def tell_end(app: "App[Any]", job: "JobRecord") -> None:
         lines += ["", f"Jobs (4) has it: l shows the log, t tries again (job {job.id})."]
         app.push_screen(MessageScreen(f"Job {job.id} failed: {name}", "\n".join(lines)))
     elif job.status == "done":
-        where = "; 5 shows it" if job.kind == "stack" else ""
+        where = "; 5 shows it" if job.kind in ("stack", "compose") else ""
         app.notify(f"job {job.id} is done: {name}{where}", markup=False, timeout=3)

@@ -1,11 +1,15 @@
 """Small reads of the catalogue that only the app needs; for a thread."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from astrotui.text import clean, plural
+
 if TYPE_CHECKING:
     from astrotui.rendering.service import ViewRequest
+    from astrotui.tui.provenance import Stack
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,30 @@ def session_facts(catalog: Any, session_id: int) -> SessionFacts:
         return SessionFacts("", None, None)
     name = f"{row.target or '(no target)'} {row.night or ''}".strip()
     return SessionFacts(name, row.cfa_phase, row.full_scale_adu)
+
+
+def rejected_before(catalog: Any, stack: "Stack") -> str:
+    """How many lights of a result's sessions it was not given because they were rejected, and why. For a thread."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Frame
+
+    query = select(Frame.decision, Frame.reasons).where(
+        Frame.session_id.in_(stack["sessions"]),
+        Frame.frame_type == "light",
+        Frame.missing.is_(False),
+        Frame.quarantine.is_(None),
+    )
+    with catalog.read() as db:
+        lights = db.execute(query).all()
+    before = len(lights) - stack["frames_used"] - len(stack["frames_skipped"])
+    if before <= 0:
+        return ""
+    rejected = [reasons for decision, reasons in lights if decision == "rejected"]
+    reasons = Counter(", ".join(reasons) or "by hand" for reasons in rejected)
+    known = len(rejected) == before  # since then nobody changed a decision
+    why = ": " + "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) if known else ""
+    return clean(f"not given to it: {before} of {plural(len(lights), 'light')}, rejected before{why}", 300)
 
 
 def session_name(catalog: Any, session_id: int) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui.remarks import remarks
 from astrotui.tui.widgets.table import Cell, Column
 
 if TYPE_CHECKING:
-    from astrotui.library.listing import SessionRecord
+    from astrotui.library.session_list import SessionRecord
 
 
 def attention(session: "SessionRecord") -> list[str]:
@@ -167,6 +168,6 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
     if needs := attention(session):
         facts.append("! " + ", ".join(needs))
     facts += [f"! {clean(text, 120)}" for text in session.warnings[:4]]
-    if session.note:
-        facts.append(clean(session.note, 120))
+    if said := remarks(session.note, session.rating, session.tags):
+        facts.append(said)
     return "\n".join([*facts, clean(session.path, 200)])

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrotui.errors import UsageError
+from astrotui.errors import PlanError, UsageError
 from astrotui.stacking.comet_places import parse_places
 from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, plural
+from astrotui.tui.choosing import light
 from astrotui.tui.queueing import enqueue
 from astrotui.tui.reading import session_name
 from astrotui.tui.widgets.form import Line
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("dark", "flat", "bias")
 _MOST_SETS = 3  # besides the one that is chosen; any other can be typed or pinned
-_NUMBERS = ("low", "high", "min_score")
+_NUMBERS = ("low", "high", "drizzle", "pixfrac", "min_score")
 _LINES = (
     Line("sessions", "space in Library (1) marks several to stack together", ("this one",)),
     Line("reject", "which samples are left out: trails, planes, cosmic rays", CHOICES["reject"]),
@@ -37,9 +38,26 @@ _LINES = (
         free="",
     ),
     Line("frame", "the field of the result", CHOICES["frame"]),
+    Line(
+        "drizzle",
+        "a finer grid, for many frames of an undersampled camera: 2 is twice as fine",
+        ("off", "1.5", "2", "3"),
+        free="or 1 to 3",
+    ),
+    Line(
+        "pixfrac",
+        "size of a drizzle's drops in pixels, 0.1 to 1: small ones are sharper and need more frames",
+        free="1",
+    ),
     Line("min_score", "leave out frames under this score, 0 to 100", free="none left out"),
     Line("debayer", "how color is made from one-shot-color frames", CHOICES["debayer"]),
     Line("resample", "interpolation when frames are moved", CHOICES["resample"]),
+    Line(
+        "split",
+        "filter: one stack of each filter, all on one reference, for compose (t in Stacks)",
+        ("no", "filter"),
+    ),
+    Line("mix_filters", "yes: sessions of several filters as one stack", ("no", "yes")),
     Line(
         "comet",
         "with align comet: X,Y@FRAME X,Y@FRAME, where it is in an early and in a late frame",
@@ -73,7 +91,7 @@ class Facts:
     sessions : which sessions each choice means
     headings : what each choice would stack
     sets : by kind, what each choice of calibration means; `auto` first
-    warnings : by choice, what to think of first: the kind of calibration that it is about, "" for the sessions, and words
+    warnings : by choice, what to think of first: the line of the form that it is about, "" for none, and words
     """
 
     sessions: dict[str, tuple[int, ...]]
@@ -88,15 +106,17 @@ def read_facts(catalog: Any, session_ids: Sequence[int]) -> Facts:
 
     from astrotui.catalog.models import Session
     from astrotui.library.calibrators import session_match
+    from astrotui.library.together import by_filter
 
     first = session_ids[0]
     with catalog.read() as db:
         row = db.get_one(Session, first)
-        same = db.scalars(
-            select(Session.id)
-            .where(Session.target == row.target, Session.width == row.width, Session.height == row.height)
-            .order_by(Session.night, Session.id)
-        ).all()
+        alike = select(Session.id).where(
+            Session.target == row.target, Session.cfa.is_(None) == (row.cfa is None)
+        )
+        same = db.scalars(alike.order_by(Session.night, Session.id)).all()
+        if len(same) > 1:
+            same = next(ids for ids in by_filter(db, same).values() if first in ids)
         target = clean(row.target or "(no target)", 30)
     sessions = {"this one" if len(session_ids) == 1 else f"{len(session_ids)} marked": tuple(session_ids)}
     if row.target and len(same) > 1 and set(same) != set(session_ids):
@@ -133,28 +153,19 @@ def _targets(catalog: Any, session_ids: Sequence[int]) -> list[str]:
 
 def _mixed(catalog: Any, session_ids: Sequence[int]) -> list[tuple[str, str]]:
     """In what sessions differ that should not be stacked together."""
-    from sqlalchemy import select
-
-    from astrotui.catalog.models import Session
+    from astrotui.library.together import check_together
 
     if len(session_ids) < 2:
         return []
-    with catalog.read() as db:
-        rows = db.execute(
-            select(Session.width, Session.height, Session.cfa_phase)
-            .where(Session.id.in_(session_ids))
-            .order_by(Session.id)
-        ).all()
     found = []
     if len(targets := _targets(catalog, session_ids)) > 1:
-        found.append(f"{len(targets)} targets: {_some(targets)}")
-    sizes = list(dict.fromkeys(f"{width}x{height}" for width, height, _ in rows))
-    patterns = list(dict.fromkeys(phase or "mono" for _, _, phase in rows))
-    if len(sizes) > 1:
-        found.append(f"sizes differ ({_some(sizes)}): frames of another size than most will be left out")
-    elif len(patterns) > 1:
-        found.append(f"color patterns differ ({_some(patterns)}): frames unlike most will be left out")
-    return [("", text) for text in found]
+        found.append(("", f"{len(targets)} targets: {_some(targets)}"))
+    with catalog.read() as db:
+        try:
+            check_together(db, session_ids)
+        except PlanError as error:
+            found.append(("split" if "--split" in str(error) else "", str(error)))
+    return [(kind, clean(text, 200)) for kind, text in found]
 
 
 def _some(names: Sequence[str], most: int = 2) -> str:
@@ -209,7 +220,7 @@ def _heading(catalog: Any, session_ids: Sequence[int]) -> str:
         name = f"{_some(_targets(catalog, session_ids))}, {len(session_ids)} sessions"
     unmeasured = f"; {value.unmeasured:,} to measure first" if value.unmeasured else ""
     return clean(
-        f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {duration(value.integration_s)}{unmeasured}",
+        f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {light(value.integration_s)}{unmeasured}",
         120,
     )
 
@@ -236,6 +247,11 @@ def options_of(lines: Sequence[Line], memory: str) -> dict[str, Any]:
 
     values = {line.name: line.value for line in lines}
     values.pop("sessions", None)
+    split, mixed = values.pop("split") == "filter", values.pop("mix_filters") == "yes"
+    if split and mixed:
+        raise UsageError("split makes a stack of each filter, mix filters one of all: leave one of them out")
+    if values["drizzle"] == "off":
+        del values["drizzle"]
     calibration = {kind: values.pop(kind) for kind in KINDS}
     reference, output, memory = values.pop("reference"), values.pop("output"), values.pop("memory") or memory
     if reference != "auto" and not reference.isdigit():
@@ -255,16 +271,31 @@ def options_of(lines: Sequence[Line], memory: str) -> dict[str, Any]:
         "recipe": Recipe(**recipe),
         "reference": None if reference == "auto" else int(reference),
         "memory": parse_size(memory),
+        "split": split,
+        "mix_filters": mixed,
         "output": Path(output) if output else None,
         **calibration,
     }
 
 
-def queue_stack(catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]) -> int:
-    """Queue the stack; returns the job's id. For a thread."""
-    from astrotui.library.requests import request_stack
+def queue_stack(
+    catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]
+) -> tuple[int, ...]:
+    """Queue the stack, or one for each filter; returns the ids of the jobs. For a thread."""
+    from astrotui.library.planning import check_request
+    from astrotui.library.requests import request_stack, title_of
+    from astrotui.library.splitting import split_by_filter
 
-    request = request_stack(catalog, session_ids, folder=folder, **options)
-    target = session_name(catalog, session_ids[0]).rpartition(" ")[0] or "session"
-    title = clean(f"stack {target}, {plural(len(request.frames), 'frame')}", 80)
-    return enqueue(catalog, "stack", request.to_dict(), title)
+    chosen = {name: value for name, value in options.items() if name != "split"}
+    if options["split"]:
+        requests = split_by_filter(catalog, list(session_ids), folder=folder, **chosen)
+    else:
+        requests = {"": request_stack(catalog, session_ids, folder=folder, **chosen)}
+    for request in requests.values():
+        check_request(catalog, request)
+    return tuple(
+        enqueue(
+            catalog, "stack", request.to_dict(), " ".join(filter(None, (title_of(catalog, request), name)))
+        )
+        for name, request in requests.items()
+    )

@@ -135,3 +135,17 @@ def test_pictures_of_the_frames_beside_are_made_while_nobody_asks(tmp_path: Path
     while gallery.later:
         gallery.do_later()
     assert kept() == [1, 2, 3, 4, 6, 7]
+
+
+def test_pictures_come_in_the_order_of_the_table_when_it_is_told(tmp_path: Path) -> None:
+    for number in range(5):
+        write_frame(tmp_path / f"{number}.fits", _frame(1, None)[:300, :400], [("IMAGETYP", "Light", "")])
+    gallery = Gallery()
+    around = tuple(str(tmp_path / f"{n}.fits") for n in (0, 4))
+    gallery.view(ViewRequest(str(tmp_path / "2.fits"), 40, 12, beside=around))
+    gallery.do_later()
+    assert kept_small(tmp_path / "0.fits", None) is not None
+    assert kept_small(tmp_path / "4.fits", None) is None
+    while gallery.later:
+        gallery.do_later()
+    assert [n for n in range(5) if kept_small(tmp_path / f"{n}.fits", None) is not None] == [0, 2, 4]

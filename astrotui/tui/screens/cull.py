@@ -8,7 +8,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Label, Static
 
 from astrotui.text import clean, plural
-from astrotui.tui.choosing import short_name
+from astrotui.tui.choosing import light, short_name
 from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.screens.message import QuestionScreen
 from astrotui.tui.work import start
@@ -69,6 +69,13 @@ class CullScreen(Dialog[bool]):
         plan, names, unmeasured = await app.store.read(_plan, self.session_id, _PRESETS[self.place])
         self.plan = plan
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
+        if plan.rejected:
+            left = plan.after
+            lines.insert(
+                1,
+                f"left: {plural(left.kept, 'frame')}, {light(left.integration_s)}, worth "
+                f"{light(left.effective_integration_s)} (now {light(plan.before.effective_integration_s)})",
+            )
         if unmeasured:
             lines = [line for line in lines if "not measured" not in line]
             lines.append(f"{plural(unmeasured, 'frame')} not judged: measure first (esc, then m)")

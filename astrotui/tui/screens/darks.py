@@ -126,7 +126,8 @@ class DarksPlace(Place):
                 held.row.describe() if self._covers and held.row is not None else self._facts(sets.row)
             )
         self.note(plural(len(rows), "set"))
-        self.query_one("#gaps", Static).update(await self.read(self._gaps.read))
+        about = None if self._covers else self.astro.session_id
+        self.query_one("#gaps", Static).update(await self.read(self._gaps.read, about))
 
     def _tell(self, lines: list[str]) -> None:
         self.query_one("#reasons", Static).update("\n".join(clean(line, 400) for line in lines))
@@ -218,8 +219,8 @@ class _Gaps:
         self._seen: Any = None
         self._text = ""
 
-    def read(self, catalog: Any) -> str:
-        """Up to four lines; for a thread."""
+    def read(self, catalog: Any, session_id: int | None = None) -> str:
+        """What the library lacks for a session, or for all; up to four lines. For a thread."""
         from sqlalchemy import select
 
         from astrotui.catalog.models import Session
@@ -233,7 +234,10 @@ class _Gaps:
                 row.session_id: float(row.integration_s)
                 for row in db.execute(select(totals.c.session_id, totals.c.integration_s))
             }
-            sessions = list(db.scalars(select(Session)))
+            wanted = (
+                select(Session) if session_id is None else select(Session).where(Session.id == session_id)
+            )
+            sessions = list(db.scalars(wanted))
         seen = (sets, light, [Shot.of(session) for session in sessions])
         if seen != self._seen:
             gaps = dark_gaps([(row, light.get(row.id, 0.0)) for row in sessions], sets)
@@ -241,7 +245,11 @@ class _Gaps:
                 f"{clean(g.advice(), 100)} · for {duration(g.lights_s)} of light" for g in gaps[:_MOST_GAPS]
             ]
             more = f", {_MOST_GAPS} of {len(gaps)}" if len(gaps) > _MOST_GAPS else ""
-            if gaps:
+            if session_id is not None:
+                lines = [f"worth shooting for this session: {text}" for text in lines] or [
+                    "no dark need be shot for this session; w shows the whole library"
+                ]
+            elif gaps:
                 lines.insert(0, f"worth shooting, as no exact dark is there{more}:")
             self._seen, self._text = seen, "\n".join(lines)
         return self._text

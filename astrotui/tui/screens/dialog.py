@@ -1,17 +1,26 @@
 """What all dialogs have in common."""
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from textual import events
+from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from astrotui.tui.ahead import keep_styles
+from astrotui.tui.ahead import QuickScreen
 
 Result = TypeVar("Result")
 
 
-class Dialog(ModalScreen[Result]):
+class Dialog(QuickScreen, ModalScreen[Result]):
     """A screen over a place; closes with a result."""
 
-    def on_screen_resume(self, event: events.ScreenResume) -> None:
-        keep_styles(event)
+    CSS_PATH = "dialogs.tcss"
+
+
+class FormDialog(Dialog[Result]):
+    """A dialog with a form; `?` tells what its lines mean, as no value that is typed holds one."""
+
+    HELP_NAME: ClassVar[str] = "the form"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "app.help", "Help", key_display="?", priority=True, id="form.help",
+                tooltip="These keys, and what the lines mean"),
+    ]  # fmt: skip

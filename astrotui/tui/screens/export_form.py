@@ -14,7 +14,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.text import clean
 from astrotui.tui.exporting import FORMATS, free_name, parse_longest
 from astrotui.tui.provenance import Stack
-from astrotui.tui.screens.dialog import Dialog
+from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
 
 
@@ -27,9 +27,10 @@ class Export:
     size: int | None
 
 
-class ExportForm(Dialog[Export | None]):
+class ExportForm(FormDialog[Export | None]):
     """Closes with what to write, or None."""
 
+    HELP_NAME = "the export form"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "write", "Write", priority=True, id="export_form.write"),
         Binding("escape", "leave", "Leave", id="export_form.leave"),

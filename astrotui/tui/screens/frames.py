@@ -47,6 +47,7 @@ class FramesPlace(Place):
         *Place.SHARED,
         Binding("b", "blink", "Blink", id="frames.blink", tooltip="Blink the frame against the best one"),
         Binding("v", "metric", "Trend", id="frames.metric", tooltip="Another metric in the trend"),
+        Binding("e", "edit", "Edit", id="frames.edit", tooltip="Correct the frame's type, note, rate, tag"),
         Binding("y", "where", "Path", id="frames.where", tooltip="Where the file is; also to the clipboard"),
     ]  # fmt: skip
 
@@ -142,7 +143,9 @@ class FramesPlace(Place):
 
     def _show(self, frame: "FrameRecord | None") -> None:
         """The picture and name of a frame."""
-        request = frame_picture(frame, self.frames.sample, self.facts) if frame is not None else None
+        request = None
+        if frame is not None:
+            request = frame_picture(frame, self.frames.sample, self.facts, self.table.around())
         self.query_one("#picture", Picture).show(request, text="no picture")
         self.query_one("#file", Static).update(self._about(frame))
 
@@ -240,6 +243,10 @@ class FramesPlace(Place):
                     "This frame", {"file": frame.path}, frame_picture(frame, self.frames.sample, self.facts)
                 )
             )
+
+    def action_edit(self) -> None:
+        if (frame := self.table.row) is not None:
+            self.edit("frames", f"Edit {choosing.short_name(frame)}", [frame])
 
     def action_measure(self) -> None:
         self.astro.queue_measure()

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from astrotui.tui.screens.dialog import Dialog
+from astrotui.tui.widgets.form import Form
 from astrotui.tui.widgets.page import Page
 
 _KEYS = 14  # cells for the keys
@@ -33,9 +34,8 @@ class HelpScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         name = getattr(self.about, "PLACE", "")
         with Vertical(classes="dialog wide help"):
-            yield Static(
-                f"Keys of {name.capitalize()}" if name else "Keys", classes="dialog--title", markup=False
-            )
+            title = name.capitalize() or getattr(self.about, "HELP_NAME", "this dialog")
+            yield Static(f"Keys of {title}", classes="dialog--title", markup=False)
             yield Page(list(self._lines()))
             hint = "↑↓ more · esc closes · F1 pages to read · ctrl+p commands by name"
             yield Static(hint, classes="dialog--hint", markup=False)
@@ -56,9 +56,20 @@ class HelpScreen(Dialog[None]):
         for node, binding, tooltip in self._bindings_of():
             group = everywhere if node is self.app else place if node is self.about else focused
             group.append((self._written(node, binding), tooltip or binding.description))
-        places = ("1 2 3 4 5", "Library, Frames, Darks, Jobs, Stacks")
-        everywhere = [places, *everywhere, ("^p", "All commands by name")]
-        for title, group in (("", place), ("In the list", focused), ("Everywhere", everywhere)):
+        if self.about.is_modal:
+            everywhere = []  # what works everywhere does not work while a dialog is open
+        else:
+            places = ("1 2 3 4 5", "Library, Frames, Darks, Jobs, Stacks")
+            everywhere = [places, *everywhere, ("^p", "All commands by name")]
+        lines = [
+            (line.label, line.meaning)
+            for form in self.about.query(Form)
+            for line in form.lines
+            if line.meaning
+        ]
+        where = "On a line" if lines else "In the list"
+        groups = (("", place), (where, focused), ("The lines", lines), ("Everywhere", everywhere))
+        for title, group in groups:
             if title and group:
                 yield "", ""
                 yield "", title

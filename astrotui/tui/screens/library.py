@@ -1,5 +1,6 @@
 """Library: sessions, their totals, what needs attention, and a picture of the one under the cursor."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +29,7 @@ from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
-    from astrotui.library.listing import SessionRecord
+    from astrotui.library.session_list import SessionRecord
 
 
 class LibraryPlace(Place):
@@ -48,6 +49,7 @@ class LibraryPlace(Place):
         Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),
         Binding("f", "folder", "Add folder", id="library.folder", tooltip="Add a folder of frames to the library"),
         Binding("i", "index", "Index", id="library.index", tooltip="Look again for new and changed files in all folders"),
+        Binding("e", "edit", "Edit", id="library.edit", tooltip="Name the target, correct a type or filter, note, rate, tag"),
         Binding("exclamation_mark", "attention", "Attention", show=False, key_display="!", id="library.attention",
                 tooltip="Only sessions that need attention, or all again"),
         Binding("y", "where", "Path", show=False, id="library.where", tooltip="Where the session's folder is"),
@@ -86,6 +88,12 @@ class LibraryPlace(Place):
 
     def focus_main(self) -> None:
         (self.targets if self.by_target else self.table).focus()
+
+    def show_first(self, sessions: "Sequence[SessionRecord]") -> None:
+        """Show sessions that are known before the catalogue is open."""
+        if not self.table.loaded:
+            self.table.set_rows(sessions)
+            self._note()
 
     async def load(self) -> None:
         records = await self.read(_sessions, self.query_text)
@@ -190,6 +198,19 @@ class LibraryPlace(Place):
 
         if (session := self.table.row) is not None:
             self.app.push_screen(WhereScreen("This session", {"folder": session.path}))
+
+    def action_edit(self) -> None:
+        """Correct or annotate the session, or all that are marked."""
+        chosen = [s for s in self.table.rows if s.id in self.marked]
+        if not chosen and self.by_target and self.targets.row is not None:
+            chosen = list(self.targets.row.sessions)
+        elif not chosen and self.table.row is not None:
+            chosen = [self.table.row]
+        if chosen:
+            name = f"{chosen[0].target or '(no target)'} {chosen[0].night or ''}".strip()
+            self.edit(
+                "sessions", f"Edit {name if len(chosen) == 1 else plural(len(chosen), 'session')}", chosen
+            )
 
     def action_measure(self) -> None:
         self.astro.queue_measure()

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from astrotui.errors import AstrotuiError
 from astrotui.rendering.looks import CHOICES, Look
 from astrotui.text import clean
-from astrotui.tui.screens.dialog import Dialog
+from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
 
 _MEANINGS = {
@@ -65,9 +65,10 @@ def look_of(lines: list[Line]) -> Look:
     return Look.from_dict(table)
 
 
-class LookForm(Dialog[None]):
+class LookForm(FormDialog[None]):
     """Changes the look of the picture behind it, key by key."""
 
+    HELP_NAME = "the look"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+s", "dismiss", "Close", id="look_form.close"),
         Binding("ctrl+r", "reset", "Back to the defaults", id="look_form.reset"),

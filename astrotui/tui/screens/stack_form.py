@@ -13,7 +13,7 @@ from textual.widgets import Static
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean
 from astrotui.tui import stacking
-from astrotui.tui.screens.dialog import Dialog
+from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
 from astrotui.tui.work import start
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from astrotui.tui.host import Host
 
 
-class StackForm(Dialog[int | None]):
-    """Choose how to stack and queue it; closes with the id of the job.
+class StackForm(FormDialog[tuple[int, ...] | None]):
+    """Choose how to stack and queue it; closes with the ids of the jobs.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class StackForm(Dialog[int | None]):
     reference : id of a frame that is offered as the reference
     """
 
+    HELP_NAME = "the stack form"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "queue", "Queue the stack", priority=True, id="stack_form.queue"),
         Binding("escape", "leave", "Leave", id="stack_form.leave"),
@@ -59,7 +60,7 @@ class StackForm(Dialog[int | None]):
             yield Static(id="wrong", markup=False)
             yield Static(id="warnings", markup=False)
             yield Static(
-                "ctrl+s queue · ↑↓ line · ←→ or type · esc leave",
+                "ctrl+s queue · ↑↓ line · ←→ or type · ? help · esc",
                 classes="dialog--keys",
                 markup=False,
             )
@@ -105,7 +106,7 @@ class StackForm(Dialog[int | None]):
             warnings = [
                 f"! {text}"
                 for kind, text in self.facts.warnings[chosen]
-                if not kind or self.form[kind].value == "auto"
+                if not kind or self._is_default(kind)
             ]
             self._say("#warnings", "\n".join(warnings))
             if line.name in stacking.KINDS:
@@ -113,6 +114,11 @@ class StackForm(Dialog[int | None]):
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
         self.query_one("#meaning", Static).update(clean(f"{line.label}: {meaning}", 300))
+
+    def _is_default(self, name: str) -> bool:
+        """Whether a line is as it was, so that what is said of it still holds."""
+        lines = ("split", "mix_filters") if name == "split" else (name,)
+        return all(self.form[each].value == self.form[each].choices[0] for each in lines)
 
     def _say(self, where: str, text: str) -> None:
         """Lines that take room only while there is something to say."""
@@ -144,11 +150,11 @@ class StackForm(Dialog[int | None]):
     async def _queue(self, options: dict[str, Any]) -> None:
         sessions = self.sessions if self.facts is None else self.facts.sessions[self.form["sessions"].value]
         try:
-            job = await self.host.store.write(
+            jobs = await self.host.store.write(
                 stacking.queue_stack, sessions, self.host.settings.output_folder, options
             )
         except AstrotuiError as error:
             self._queued = False
             self._complain(error)
             return
-        self.dismiss(job)
+        self.dismiss(jobs)

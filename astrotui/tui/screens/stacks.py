@@ -14,10 +14,13 @@ from textual.widgets import Static
 from astrotui.rendering.looks import Look
 from astrotui.rendering.service import View
 from astrotui.text import clean, duration, plural
+from astrotui.tui.composing import is_color
 from astrotui.tui.exporting import FORMATS, export_file, queue_picture
 from astrotui.tui.pictures import stack_picture
 from astrotui.tui.place import Place
 from astrotui.tui.provenance import Stack, describe, levels, number, read_provenance
+from astrotui.tui.reading import rejected_before
+from astrotui.tui.screens.compose_form import ComposeForm
 from astrotui.tui.screens.export_form import Export, ExportForm
 from astrotui.tui.screens.look_form import LookForm
 from astrotui.tui.screens.message import MessageScreen
@@ -58,8 +61,12 @@ class StacksPlace(Place):
         Binding("w", "stretch", "Stretch", id="stacks.stretch", tooltip="Another stretch: auto, asinh, ghs, zscale, ..."),
         Binding("o", "look", "Look", id="stacks.look", tooltip="All choices of the look: stretch, background, color, turn"),
         Binding("c", "compare", "Compare", id="stacks.compare", tooltip="Remember this one; on another, swap the two"),
+        Binding("space", "mark", "Mark", show=False, key_display="space", id="stacks.mark", tooltip="Mark to compose several"),
         Binding("i", "facts", "Info", id="stacks.facts", tooltip="Statistics, and where the result comes from"),
         Binding("e", "export", "Export", id="stacks.export", tooltip="Write PNG, TIFF, FITS, CSV, Siril's folder"),
+        Binding("t", "compose", "Compose", id="stacks.compose",
+                tooltip="One color image of the marked stacks (RGB, LRGB, SHO, HOO), or a dual-band stack's lines"),
+        Binding("E", "edit", "Note", show=False, id="stacks.edit", tooltip="Note, rate, tag the result"),
         Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
         Binding("left_square_bracket", "target(-0.03)", "Dim", show=False, key_display="[", id="stacks.darker",
                 tooltip="Darker"),
@@ -76,6 +83,7 @@ class StacksPlace(Place):
         self.look = Look()
         self.zoom = 0
         self.center = (0.5, 0.5)
+        self.marked: set[int] = set()
         self.other: Stack | None = None  # the stack to compare with
         self._shown_id: int | None = None
         self._provenance: tuple[str, ...] = ()
@@ -84,7 +92,8 @@ class StacksPlace(Place):
         with Container(id="stacks-place", classes="place"):
             with Container(id="list"):
                 empty = "no stacks yet: t in Library or Frames makes one"
-                yield RowTable(COLUMNS, key=lambda s: s["id"], empty=empty, id="stacks")
+                mark: Column[Stack] = Column("mark", " ", 1, lambda s: "●" if s["id"] in self.marked else "")
+                yield RowTable([mark, *COLUMNS], key=lambda s: s["id"], empty=empty, id="stacks")
                 yield Static(id="facts", markup=False)
             with Container(id="view"):
                 yield PictureView(id="picture")
@@ -106,7 +115,43 @@ class StacksPlace(Place):
         self.table.set_rows(stacks)
         if follow:
             self.table.action_jump(0)
-        self.note(plural(len(stacks), "stack"))
+        self._note()
+
+    def _note(self) -> None:
+        marked = f", {len(self.marked)} marked" if self.marked else ""
+        self.note(plural(len(self.table.rows), "stack") + marked)
+
+    def action_mark(self) -> None:
+        """Mark the stack under the cursor, or take its mark away."""
+        if (stack := self.table.row) is not None:
+            self.marked ^= {stack["id"]}
+            self.table.refresh()
+            self._note()
+            self.table.action_move(1)
+
+    def action_compose(self) -> None:
+        """Ask how the marked stacks make one image; without marks, the one under the cursor."""
+        chosen = self.marked or ({self.table.row["id"]} if self.table.row is not None else set())
+        stacks = [s for s in self.table.rows if s["id"] in chosen and s["status"] != "missing"]
+        if not stacks:
+            self.notify("no stack here; space marks those that make one image", severity="warning")
+            return
+        if len(stacks) == 1 and not is_color(stacks[0]):
+            self.notify("mark the stacks of the other filters with space, then t", timeout=5)
+            return
+        start(self, partial(self._compose_them, stacks), group="compose")
+
+    async def _compose_them(self, stacks: list[Stack]) -> None:
+        letters = await self.read(_letters, stacks)
+
+        def queued(job: int | None) -> None:
+            if job is not None:
+                self.astro.follower.add(job)
+                self.marked = set()
+                self.table.refresh()
+                self.notify(f"job {job} composes; the image appears here when it is done", timeout=5)
+
+        self.app.push_screen(ComposeForm(stacks, letters), queued)
 
     @on(RowTable.Moved, "#stacks")
     def _moved(self, event: RowTable.Moved) -> None:
@@ -121,7 +166,9 @@ class StacksPlace(Place):
 
     async def _read_provenance(self, stack: Stack | None) -> None:
         if stack is not None:
-            self._provenance = tuple(await self.astro.background(read_provenance, stack["manifest"]))
+            before = await self.read(rejected_before, stack)
+            made = await self.astro.background(read_provenance, stack["manifest"])
+            self._provenance = (*([before] if before else []), *made)
             self._tell()
 
     def _about(self) -> str:
@@ -226,6 +273,10 @@ class StacksPlace(Place):
         paths["what is shown here, as PNG"] = view.png if view is not None else None
         self.app.push_screen(WhereScreen(f"Stack {stack['id']}", {k: v for k, v in paths.items() if v}))
 
+    def action_edit(self) -> None:
+        if (stack := self.table.row) is not None:
+            self.edit("stacks", f"Edit stack {stack['id']}", [stack])
+
     def action_compare(self) -> None:
         """Remember this stack; on another one, change between the two at the same place and look."""
         stack = self.table.row
@@ -271,8 +322,18 @@ class StacksPlace(Place):
             self.action_zoom(-self.zoom)
         elif place.has_class("large"):
             self.action_large()
+        elif self.marked:
+            self.marked = set()
+            self.table.refresh()
+            self._note()
         else:
             super().action_back()
+
+
+def _letters(catalog: Any, stacks: list[Stack]) -> dict[int, str | None]:
+    from astrotui.library.compositions import letters_of
+
+    return letters_of(catalog, stacks)
 
 
 def _stacks(catalog: Any) -> list[Stack]:

@@ -1,10 +1,11 @@
 """Where files are: full paths to read, to copy, and to fetch from another machine."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Label, Static
@@ -20,11 +21,25 @@ if TYPE_CHECKING:
 _CELLS = (60, 20)
 
 
+def plain_lines(title: str, paths: Mapping[str, str]) -> str:
+    """What is written outside of the app: each path on a line of its own, as it is."""
+    lines = [f"# {name}\n{clean(path, 10_000)}" for name, path in paths.items()]
+    return "\n".join([clean(title, 200), "", *lines, "", "enter goes back to astrotui "])
+
+
 class WhereScreen(Dialog[None]):
     """Paths by what they are. The first goes to the clipboard (OSC 52, which also works over SSH)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,y,q", "dismiss", "Close", id="where.close"),
+        Binding("escape,enter,q", "dismiss", "Close", id="where.close"),
+        Binding(
+            "y",
+            "plain",
+            "Unbroken",
+            id="where.plain",
+            tooltip="Each path on one line, to copy with the mouse",
+        ),
+        *(Binding(str(n), f"copy({n})", f"Copy {n}", show=False, id=f"where.copy_{n}") for n in range(1, 10)),
     ]
 
     def __init__(self, title: str, paths: Mapping[str, str], picture: ViewRequest | None = None) -> None:
@@ -38,7 +53,8 @@ class WhereScreen(Dialog[None]):
             yield Label(clean(self.heading, 100), classes="dialog--title")
             yield Static(id="paths", markup=False)
             yield Label(
-                "The first path is in the clipboard if the terminal allows it. esc closes.",
+                "In the clipboard, if the terminal allows it: the first one; 1 to 9 put another there.\n"
+                "y shows them unbroken, to copy with the mouse · esc closes",
                 classes="dialog--hint",
             )
 
@@ -50,8 +66,25 @@ class WhereScreen(Dialog[None]):
             start(self, self._make_picture, group="where", exclusive=True)
 
     def _write(self) -> None:
-        lines = [f"{name}\n  {clean(path, 2000)}" for name, path in self.paths.items()]
+        lines = [f"{n} {name}\n  {clean(path, 2000)}" for n, (name, path) in enumerate(self.paths.items(), 1)]
         self.query_one("#paths", Static).update("\n".join(lines))
+
+    def action_copy(self, number: int) -> None:
+        """Put a path into the terminal's clipboard."""
+        if number <= len(self.paths):
+            name, path = list(self.paths.items())[number - 1]
+            self.app.copy_to_clipboard(path)
+            self.notify(f"{name}: copied, if the terminal allows it", markup=False, timeout=3)
+
+    def action_plain(self) -> None:
+        """Leave the app's screen for a moment: what the terminal breaks by itself, it copies as one line."""
+        try:
+            with self.app.suspend():
+                sys.stdout.write(plain_lines(self.heading, self.paths))
+                sys.stdout.flush()
+                sys.stdin.readline()
+        except SuspendNotSupported:
+            self.notify("not possible in this terminal; 1 to 9 copy a path", severity="warning")
 
     async def _make_picture(self) -> None:
         """Have the helper write the picture as a PNG, and say where."""

@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from astrotui.text import clean
+from astrotui.tui.widgets.lines import DrawsLines
 
 _LABEL = 12  # cells for the name of a line, at least
 
@@ -77,7 +78,7 @@ class Line:
         return pieces
 
 
-class Form(ScrollView, can_focus=True, inherit_bindings=False):
+class Form(DrawsLines, ScrollView, can_focus=True, inherit_bindings=False):
     """Lines with a cursor; draws those that can be seen."""
 
     DEFAULT_CSS = """
@@ -116,6 +117,14 @@ class Form(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __getitem__(self, name: str) -> Line:
         return next(line for line in self.lines if line.name == name)
+
+    def take(self, lines: Sequence[Line]) -> None:
+        """Other lines in the place of these; the cursor stays where it is, as far as it can."""
+        self.lines = list(lines)
+        self.cursor = min(self.cursor, len(self.lines) - 1)
+        self.label = max(_LABEL, *(len(line.label) + 1 for line in self.lines))
+        self.virtual_size = Size(0, len(self.lines))
+        self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self.lines)

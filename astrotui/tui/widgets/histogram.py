@@ -8,11 +8,13 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import DrawsLines
+
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _COLORS = ("#c0504f", "#4f9a58", "#5078c8")
 
 
-class Histogram(Widget):
+class Histogram(DrawsLines, Widget):
     """Counts by level, as logarithms; the tallest channel of a cell gives its color."""
 
     DEFAULT_CSS = """

@@ -8,8 +8,10 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from astrotui.tui.widgets.lines import DrawsLines
 
-class Page(ScrollView, can_focus=True):
+
+class Page(DrawsLines, ScrollView, can_focus=True):
     """Lines of styled text that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean
+from astrotui.tui.widgets.lines import DrawsLines
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 DEBOUNCE_S = 0.08  # a cursor that runs through a table asks for one picture, not for all
 
 
-class Picture(Widget):
+class Picture(DrawsLines, Widget):
     """Shows what a `ViewRequest` asks for in the room there is; the old picture stays until the new one is there."""
 
     DEFAULT_CSS = """

@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from astrotui.text import clean
+from astrotui.tui.widgets.lines import DrawsLines
 
 Row = TypeVar("Row")
 Tone = Literal["", "good", "warn", "bad", "info", "dim"]
@@ -56,7 +57,7 @@ class Column(Generic[Row]):
     roomy: int = 0
 
 
-class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
+class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
     """Rows of records under a heading, with a cursor that stays on its record when the table is sorted."""
 
     DEFAULT_CSS = """
@@ -124,6 +125,8 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         self._given: list[Row] = []
         self._told: Row | None = None
         self._said = ""
+        self._laid_out: tuple[int, list[Column[Row]], list[int]] | None = None
+        self._tones: dict[tuple[Style, str], Style] = {}
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return max(len(self.rows), 1) + 1
@@ -134,6 +137,11 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
     def row(self) -> Row | None:
         """The record under the cursor."""
         return self.rows[self.cursor] if self.rows else None
+
+    def around(self, reach: int = 3) -> list[Row]:
+        """The records around the cursor in the order of the table, the nearest first."""
+        places = [self.cursor + sign * step for step in range(1, reach + 1) for sign in (1, -1)]
+        return [self.rows[place] for place in places if 0 <= place < len(self.rows)]
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these records; the cursor stays on its record if that is among them, else on its line."""
@@ -299,12 +307,19 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
 
     def _seen(self) -> list[Column[Row]]:
         """The columns that there is room for."""
-        return [column for column in self.columns if column.roomy <= self.size.width]
+        return self._layout_at(self.size.width)[0]
 
     def _widths(self) -> list[int]:
-        fixed = [column.width for column in self._seen()]
-        rest = self.size.width - sum(fixed[:-1]) - len(fixed)
-        return [*fixed[:-1], max(fixed[-1], rest)]
+        return self._layout_at(self.size.width)[1]
+
+    def _layout_at(self, width: int) -> tuple[list[Column[Row]], list[int]]:
+        """Columns and their widths, worked out once for each width of the table."""
+        if self._laid_out is None or self._laid_out[0] != width:
+            seen = [column for column in self.columns if column.roomy <= width]
+            fixed = [column.width for column in seen]
+            rest = width - sum(fixed[:-1]) - len(fixed)
+            self._laid_out = (width, seen, [*fixed[:-1], max(fixed[-1], rest)])
+        return self._laid_out[1:]
 
     def on_focus(self) -> None:
         self.refresh()
@@ -316,7 +331,7 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         width = self.size.width
         if y == 0:
             style = self.get_component_rich_style("table--head")
-            return self._line([self._heading(c) for c in self._seen()], style, plain=True)
+            return self._line([self._heading(c) for c in self._seen()], style, width, plain=True)
         place = y - 1 + self.scroll_offset.y
         if place >= len(self.rows):
             text = (
@@ -329,20 +344,31 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             name = "table--cursor" if self.has_focus else "table--cursor-blurred"
             style = self.get_component_rich_style(name)
         row = self.rows[place]
-        return self._line([column.show(row) for column in self._seen()], style, plain=here)
+        return self._line([column.show(row) for column in self._seen()], style, width, plain=here)
 
     def _heading(self, column: Column[Row]) -> str:
         if column.key != self.sorted_by:
             return column.title
         return f"{column.title}{'▾' if self.descending else '▴'}"
 
-    def _line(self, cells: Sequence[str | Cell], style: Style, *, plain: bool) -> Strip:
+    def notify_style_update(self) -> None:
+        self._tones = {}
+        super().notify_style_update()
+
+    def _toned(self, style: Style, tone: str) -> Style:
+        """A style in the color of a meaning."""
+        if (style, tone) not in self._tones:
+            color = self.get_component_rich_style(f"table--{tone}").color
+            self._tones[style, tone] = style + Style(color=color)
+        return self._tones[style, tone]
+
+    def _line(self, cells: Sequence[str | Cell], style: Style, whole: int, *, plain: bool) -> Strip:
         segments: list[Segment] = []
-        for column, cell, width in zip(self._seen(), cells, self._widths(), strict=True):
+        for column, width, cell in zip(*self._layout_at(whole), cells, strict=True):
             raw, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
             own = style
             if tone and not plain:
-                own = style + Style(color=self.get_component_rich_style(f"table--{tone}").color)
+                own = self._toned(style, tone)
             # What comes from files may hold anything; most of it is harmless and needs no second look.
             text = raw if raw.isascii() and raw.isprintable() else clean(raw, 400)
             room = width - cell_len(text)  # wide characters take two cells
@@ -351,4 +377,4 @@ class RowTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
             elif column.align == "right":
                 text = " " * room + text
             segments.append(Segment(set_cell_size(text, width) + " ", own))
-        return Strip(segments).adjust_cell_length(self.size.width, style).simplify()
+        return Strip(segments).adjust_cell_length(whole, style).simplify()

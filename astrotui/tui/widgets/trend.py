@@ -12,6 +12,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import DrawsLines
+
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDEST = 3
 
@@ -45,7 +47,7 @@ METRICS = (
 )
 
 
-class Trend(Widget):
+class Trend(DrawsLines, Widget):
     """Bars of one metric in the order of the frames; several frames share a cell when there are many."""
 
     DEFAULT_CSS = """
