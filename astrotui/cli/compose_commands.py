@@ -2,16 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import click
 
 from astrotui.cli.common import State, emit, pass_state, shared_options
-from astrotui.stacking.compose import BALANCES, PALETTES, Balance
+from astrotui.stacking.palettes import BALANCES, PALETTES, SPLIT
 
 
 @click.command()
-@click.argument("palette", type=click.Choice([*PALETTES, "split"]))
+@click.argument("palette", type=click.Choice([*PALETTES, SPLIT]))
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE ...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="OUT.fits; a folder for split.")
 @click.option(
@@ -30,31 +29,27 @@ def compose(
 
     rgb takes R G B, lrgb L R G B, sho S H O (sulfur, hydrogen, oxygen), hoo H O, or one color stack that was taken
     through a dual-band filter. split writes the two lines of such a stack. The images are laid on each other by their
-    stars. The result is linear: render makes the picture.
+    stars. The result is linear: render makes the picture. What is made of listed stacks is listed among them.
     """
     from astrotui.cli.render_commands import source_of
-    from astrotui.stacking.compose import compose as run
-    from astrotui.stacking.compose import split_lines
+    from astrotui.jobs.compose import compose as run
 
     paths = [source_of(state, image) for image in images]
-    if palette == "split":
-        if len(paths) != 1:
-            raise click.UsageError("split takes one color stack")
-        folder = (output or paths[0].parent).expanduser().absolute()
-        outs = (folder / f"{paths[0].stem}_Ha.fits", folder / f"{paths[0].stem}_OIII.fits")
-        split_lines(paths[0], outs)
+    if state.catalog_file.exists():
+        with state.open() as catalog:
+            done = run(catalog, palette, paths, output, balance=balance)
+    else:
+        done = run(None, palette, paths, output, balance=balance)
+    made = done.made
+    if made is None:
         if state.json:
-            emit({"outputs": [str(out) for out in outs]})
+            emit({"outputs": [str(out) for out in done.outputs], "stacks": list(done.stacks)})
         else:
-            for out in outs:
+            for out in done.outputs:
                 click.echo(f"written {out}")
         return
-    target = (output or paths[0].with_name(f"{paths[0].stem}_{palette}.fits")).expanduser().absolute()
-    if target.is_dir():
-        target = target / f"{paths[0].stem}_{palette}.fits"
-    made = run(palette, paths, target, balance=cast("Balance", balance))
     if state.json:
-        emit(asdict(made))
+        emit({**asdict(made), "stacks": list(done.stacks)})
         return
     for one in made.channels:
         click.echo(

@@ -58,8 +58,13 @@ def export(state: State, stack: str, kind: str, output: Path | None) -> None:
         target = target / f"{source.stem}{_SUFFIX[kind]}"
     if target.suffix.lower() not in _ENDINGS.get(kind, (target.suffix.lower(),)):
         raise UsageError(f"-o {clean(target, 400)}: --to {kind} writes {' or '.join(_ENDINGS[kind])}")
+    if found["manifest"] is None and kind in ("csv", "siril"):
+        parts = ", ".join(map(str, (found.get("composed") or {}).get("stacks", ())))
+        raise AstrotuiError(
+            f"{source}: no stack of frames; export what it is composed of: {parts or 'unknown'}"
+        )
     cards = (found.get("wcs") or {}).get("cards", ())
-    facts = _write(kind, source, Path(found["manifest"]), target, cards)
+    facts = _write(kind, source, Path(found["manifest"] or source), target, cards)
     if state.json:
         emit({"output": str(target), **facts})
     else:

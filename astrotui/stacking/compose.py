@@ -3,28 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrotui import __version__
 from astrotui.errors import PlanError, UsageError
 from astrotui.imaging.types import Float32Array, Float64Array, StarList
+from astrotui.stacking.palettes import BALANCES, PALETTES, Balance
 from astrotui.text import clean
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-Balance = Literal["auto", "none", "exposure", "fit"]
-BALANCES: tuple[Balance, ...] = ("auto", "none", "exposure", "fit")
+__all__ = ["BALANCES", "PALETTES", "Balance", "Composed", "ComposedChannel", "compose", "split_lines"]
 
-# The images that a palette takes, in the order in which they are given.
-PALETTES: dict[str, tuple[str, ...]] = {
-    "rgb": ("R", "G", "B"),
-    "lrgb": ("L", "R", "G", "B"),
-    "sho": ("S", "H", "O"),
-    "hoo": ("H", "O"),
-}
 _REFERENCE = {"rgb": "G", "lrgb": "L", "sho": "H", "hoo": "H"}
 _RGB = {"rgb": "RGB", "lrgb": "RGB", "sho": "SHO", "hoo": "HOO"}
 _ALIKE_PX = 0.05  # nearer than this at the corners, images count as lying on each other: nothing is resampled

@@ -1,0 +1,90 @@
+"""Compositions: one color image of stacks of single filters, or the two lines of a dual-band stack; listed as results."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from astrotui.errors import UsageError
+from astrotui.stacking.palettes import SPLIT, Balance
+
+if TYPE_CHECKING:
+    from astrotui.catalog.database import Catalog
+    from astrotui.jobs.context import Work
+    from astrotui.stacking.compose import Composed
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What was written, its ids among the results, and for a palette what became of each image."""
+
+    outputs: tuple[Path, ...]
+    stacks: tuple[int, ...]
+    made: "Composed | None"
+
+
+def outputs_of(palette: str, images: Sequence[Path], output: Path | None) -> tuple[Path, ...]:
+    """The files that a composition writes: `output`, a folder for them, or beside the first image.
+
+    Raises
+    ------
+    UsageError
+        A split of more than one image.
+    """
+    first = images[0]
+    if palette == SPLIT:
+        if len(images) != 1:
+            raise UsageError("split takes one color stack")
+        folder = (output or first.parent).expanduser().absolute()
+        return folder / f"{first.stem}_Ha.fits", folder / f"{first.stem}_OIII.fits"
+    name = f"{first.stem}_{palette}.fits"
+    target = (output or first.with_name(name)).expanduser().absolute()
+    return (target / name if target.is_dir() else target,)
+
+
+def compose(
+    catalog: "Catalog | None",
+    palette: str,
+    images: Sequence[Path],
+    output: Path | None,
+    *,
+    balance: str = "auto",
+    job_id: int | None = None,
+) -> Composition:
+    """Write a composition and list it among the results, if its images are; raises as `stacking.compose` does."""
+    from astrotui.frames.pixels import open_frame
+    from astrotui.library.compositions import record_composition
+    from astrotui.stacking.compose import compose as write
+    from astrotui.stacking.compose import split_lines
+
+    begun, outs = time.monotonic(), outputs_of(palette, images, output)
+    tag = "compose" if job_id is None else str(job_id)
+    made = None
+    if palette == SPLIT:
+        split_lines(images[0], (outs[0], outs[1]), tag=tag)
+    else:
+        made = write(palette, images, outs[0], balance=cast("Balance", balance), tag=tag)
+    listed: list[int] = []
+    if catalog is not None:
+        with open_frame(outs[0]) as written:
+            size = (written.width, written.height)
+        seconds = time.monotonic() - begun
+        listed = record_composition(
+            catalog, outs, images, palette=palette, size=size, seconds=seconds, job_id=job_id
+        )
+    return Composition(outs, tuple(listed), made)
+
+
+def run_compose(work: "Work") -> None:
+    """The job; payload `{"palette", "images": [path, ...], "output": path or null, "balance"}`."""
+    payload = work.payload
+    images = [Path(image) for image in payload["images"]]
+    output = Path(payload["output"]) if payload.get("output") else None
+    for out in outputs_of(payload["palette"], images, output):
+        work.note_part(out)
+    work.progress("composing", 0, 1)
+    balance = payload.get("balance") or "auto"
+    made = compose(work.catalog, payload["palette"], images, output, balance=balance, job_id=work.job_id)
+    work.progress("composing", 1, 1)
+    work.set_result({"outputs": [str(out) for out in made.outputs], "stacks": list(made.stacks)})

@@ -1,0 +1,77 @@
+"""A composition is written and listed among the results, by the shell's function and as a job."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Stack
+from astrotui.errors import UsageError
+from astrotui.jobs import queue
+from astrotui.jobs.compose import compose, outputs_of
+from astrotui.library.compositions import record_composition
+from astrotui.library.stacks import list_stacks
+from tests.stacking.test_compose import write
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    return [write(tmp_path, letter) for letter in "RGB"]
+
+
+def known(catalog: Catalog, images: list[Path]) -> None:
+    """List the images as stacks of sessions 1, 2, 3."""
+    with catalog.write() as db:
+        for number, image in enumerate(images, 1):
+            db.add(
+                Stack(
+                    created=datetime.now(UTC), tags=[], output=str(image), target="M 51", sessions=[number],
+                    frames_used=10 * number, summary={"integration_s": 100.0 * number},
+                )
+            )  # fmt: skip
+
+
+def test_a_composition_of_stacks_is_listed(tmp_path: Path, images: list[Path]) -> None:
+    with Catalog.open(tmp_path / "catalog.sqlite") as catalog:
+        known(catalog, images)
+        made = compose(catalog, "rgb", images, None)
+        assert (
+            made.outputs == (tmp_path / "R_rgb.fits",) and made.outputs[0].exists() and made.made is not None
+        )
+        newest = list_stacks(catalog)[0]
+    assert (newest["id"],) == made.stacks and newest["status"] == "done" and newest["target"] == "M 51"
+    assert (
+        newest["sessions"] == [1, 2, 3] and newest["frames_used"] == 60 and newest["integration_s"] == 600.0
+    )
+    assert newest["composed"] == {"palette": "rgb", "stacks": [1, 2, 3]}
+    assert (newest["width"], newest["height"], newest["planes"]) == (480, 360, 3)
+
+
+def test_images_that_nobody_knows_are_composed_and_not_listed(tmp_path: Path, images: list[Path]) -> None:
+    with Catalog.open(tmp_path / "catalog.sqlite") as catalog:
+        known(catalog, images[:2])
+        made = compose(catalog, "rgb", images, tmp_path / "out.fits")
+        assert made.stacks == () and made.outputs[0].exists() and len(list_stacks(catalog)) == 2
+    assert compose(None, "rgb", images, tmp_path / "again.fits").stacks == ()
+
+
+def test_a_job_lists_each_output_once(tmp_path: Path, images: list[Path]) -> None:
+    outs = [tmp_path / "R_Ha.fits", tmp_path / "R_OIII.fits"]
+    facts = {"palette": "split", "size": (480, 360), "seconds": 1.0}
+    with Catalog.open(tmp_path / "catalog.sqlite") as catalog:
+        known(catalog, images)
+        job = queue.enqueue(catalog, "compose", {})
+        first = record_composition(catalog, outs, images[:1], job_id=job, **facts)  # type: ignore[arg-type]
+        again = record_composition(catalog, outs, images[:1], job_id=job, **facts)  # type: ignore[arg-type]
+        assert first == again and len(first) == 2
+        assert {stack["planes"] for stack in list_stacks(catalog)[:2]} == {1}
+
+
+def test_where_compositions_go(tmp_path: Path) -> None:
+    first = tmp_path / "a.fits"
+    assert outputs_of("sho", [first], None) == (tmp_path / "a_sho.fits",)
+    assert outputs_of("sho", [first], tmp_path) == (tmp_path / "a_sho.fits",)
+    assert outputs_of("split", [first], None) == (tmp_path / "a_Ha.fits", tmp_path / "a_OIII.fits")
+    with pytest.raises(UsageError, match="one color stack"):
+        outputs_of("split", [first, first], None)
