@@ -1,8 +1,6 @@
 """Where things live (XDG folders) and the user's settings (TOML)."""
 
-import difflib
 import os
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -75,9 +73,9 @@ class Settings:
     memory : memory budget of a stack, like "1GB"
     workers : threads of a stack; 0 means as many as there are processors
     nice : niceness of background work, 0 to 19
-    solve : ask an installed plate solver where a stack lies when its frames do not say
     masters_cap : size cap of the cache of masters
     previews_cap : size cap of the cache of previews
+    solve : ask an installed plate solver where a stack lies when its frames do not say
     private : leave site coordinates and serial numbers out of results
     theme : name of the app's theme
     graphics : "blocks" (always works), "kitty" or "sixel"
@@ -89,9 +87,9 @@ class Settings:
     memory: str = "1GB"
     workers: int = 0
     nice: int = 10
-    solve: bool = False
     masters_cap: str = "5GB"
     previews_cap: str = "500MB"
+    solve: bool = False
     private: bool = True
     theme: str = "astrotui-dark"
     graphics: str = "blocks"
@@ -107,11 +105,16 @@ def load_settings(path: Path | None = None) -> Settings:
     """Settings from `path` (default: the user's file). A wrong key or type warns and keeps the default."""
     source = path or places().settings_file
     try:
-        with source.open("rb") as stream:
-            table = tomllib.load(stream)
+        text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings()
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        return Settings(warnings=(f"{source}: {error}; defaults are used",))
+    import tomllib  # most have no settings, and the app begins with reading them
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         return Settings(warnings=(f"{source}: {error}; defaults are used",))
     return _from_table(table, source)
 
@@ -123,6 +126,8 @@ def _from_table(table: dict[str, Any], source: Path) -> Settings:
     warnings: list[str] = []
     for key, value in table.items():
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
             warnings.append(f"{source}: unknown key {key!r}{hint}")

@@ -33,6 +33,8 @@ def loaded(code: str) -> set[str]:
         (APP, PIXELS | {"alembic"}),
         (WAITING, PIXELS | {"alembic", "textual", "numpy", "PIL"}),
         ("import astrotui.tui.app", PIXELS | {"alembic", "sqlalchemy", "numpy", "PIL"}),
+        ("import astrotui.tui.start", {"textual", "asyncio", "sqlalchemy"}),
+        ("import astrotui.tui.app, astrotui.library.session_list", PIXELS | {"alembic", "sqlalchemy", "numpy", "PIL"}),
         ("import astrotui.cli.main", PIXELS | {"alembic", "textual", "sqlalchemy", "numpy", "PIL"}),
         ("import astrotui.jobs.worker", PIXELS | {"alembic", "textual", "numpy", "PIL"}),
         ("import astrotui.frames.identify, astrotui.frames.scan, astrotui.library.index", PIXELS | {"textual", "numpy"}),

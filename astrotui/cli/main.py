@@ -93,7 +93,7 @@ def cli(context: click.Context) -> None:
 @click.pass_context
 def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
     """Open the app; add and index ROOTS in the background."""
-    from astrotui.tui.app import run_app
+    from astrotui.tui.start import run_app
 
     state = context.ensure_object(State)
     run_app(state.catalog_file, roots)

@@ -210,7 +210,7 @@ def child(mode: str, catalog: Path, out: Path) -> None:
 
         Bare().run()
         return
-    from astrotui.tui.app import run_app
+    from astrotui.tui.start import run_app
 
     run_app(catalog)
 

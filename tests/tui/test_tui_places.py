@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Job, Session
+from astrotui.catalog.models import Job, Root, Session
 from astrotui.cli.stack_commands import stack
 from astrotui.errors import AstrotuiError
 from astrotui.jobs import queue
@@ -177,7 +177,25 @@ def test_coverage_counts_frames_by_temperature() -> None:
 # --- the stack form and Jobs --------------------------------------------------------------------------------------
 
 
+def mounted(path: Path) -> None:
+    """The frames' folder is there; nothing in it is looked at before the work begins."""
+    with Catalog.open(path) as catalog, catalog.write() as db:
+        db.query(Root).one().path = str(path.parent)
+
+
+async def test_a_stack_of_a_disk_that_is_away_is_refused(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("end", "t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        await until(pilot, lambda: "16 of 16 frames" in line(form, "#heading"))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "is the disk mounted?" in line(form, "#wrong"))
+
+
 async def test_a_stack_is_queued_with_its_recipe(make_app: MakeApp, catalog_file: Path) -> None:
+    mounted(catalog_file)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(table(app).rows) == 3)
@@ -200,7 +218,7 @@ async def test_a_stack_is_queued_with_its_recipe(make_app: MakeApp, catalog_file
             await pilot.press("down")
         await pilot.press(*"600MB", "ctrl+s", "ctrl+s")
         await until(pilot, lambda: app.current_mode == "jobs" and table(app).rows)
-        assert [job.title for job in table(app).rows] == ["stack M42, 16 frames"]
+        assert [job.title for job in table(app).rows] == ["M42: 16 frames"]
     with Catalog.open(catalog_file) as catalog:
         (job,) = queue.list_jobs(catalog)
         payload = queue.payload(catalog, job.id)
@@ -247,10 +265,13 @@ def test_the_form_refuses_what_cannot_be_used(name: str, typed: str, said: str) 
 
 
 async def test_marked_sessions_are_stacked_together(make_app: MakeApp, catalog_file: Path) -> None:
+    mounted(catalog_file)
     with Catalog.open(catalog_file) as catalog, catalog.write() as db:
         sessions = db.query(Session).order_by(Session.target).all()
         for session in sessions:
             session.target, session.width, session.height = "M 42", 576, 336
+            session.cfa, session.cfa_phase = sessions[0].cfa, sessions[0].cfa_phase
+            session.ra_deg = session.dec_deg = session.filter = None
         ids = sorted(session.id for session in sessions)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -1,0 +1,123 @@
+"""What keeps the app quick: sessions before the database layer, one painting of a place that comes, garbage in pauses."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual._compositor import Compositor
+
+from astrotui.catalog.database import Catalog
+from astrotui.library.listing import list_sessions
+from astrotui.tui import sweeping
+from astrotui.tui.store import Store
+from astrotui.tui.sweeping import Sweeper
+from tests.tui.conftest import MakeApp, until
+from tests.tui.test_tui_ahead import PLACES
+from tests.tui.test_tui_places import table
+
+
+async def test_sessions_come_before_the_catalogue_is_open(
+    make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_open, opened, whole = asyncio.Event(), [], Store.open
+
+    async def late(store: Store) -> None:
+        await may_open.wait()
+        await whole(store)
+        opened.append(store)
+
+    monkeypatch.setattr(Store, "open", late)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        first = list(table(app).rows)
+        await pilot.press("j")
+        await until(pilot, lambda: table(app).cursor == 1)
+        assert not opened and app.session_id == first[1].id
+        may_open.set()
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
+        assert table(app).rows == first and table(app).cursor == 1
+    with Catalog.open(catalog_file) as catalog:
+        assert first == list_sessions(catalog)
+
+
+async def test_a_damaged_catalogue_is_told_once(make_app: MakeApp, catalog_file: Path) -> None:
+    catalog_file.write_bytes(b"SQLite format 3\0" + bytes(5000))
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: type(app.screen).__name__ == "TroubleScreen")
+        assert len(app.screen_stack) == 2
+
+
+@pytest.fixture
+def paintings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Each time that a whole screen was painted."""
+    found: list[Any] = []
+    whole = Compositor.render_full_update
+
+    def counted(compositor: Compositor, simplify: bool = False) -> Any:
+        found.append(compositor)
+        return whole(compositor, simplify)
+
+    monkeypatch.setattr(Compositor, "render_full_update", counted)
+    yield found
+
+
+async def test_a_place_or_dialog_that_comes_is_painted_once(make_app: MakeApp, paintings: list[Any]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
+        for key, there in (
+            ("4", lambda: app.current_mode == "jobs"),
+            ("question_mark", lambda: app.screen.is_modal),
+        ):
+            paintings.clear()
+            await pilot.press(key)
+            await until(pilot, lambda there=there: there() and paintings)
+            await pilot.pause(0.2)
+            assert paintings == [app.screen._compositor]  # fmt: skip
+
+
+async def test_a_place_that_was_away_has_the_size_that_the_terminal_has(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
+        await pilot.resize_terminal(100, 30)
+        await pilot.press("4")
+        await until(pilot, lambda: app.current_mode == "jobs" and app.screen.size == (100, 30))
+        await until(pilot, lambda: table(app).size.width == 100)
+
+
+def test_garbage_is_looked_at_in_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, counts, collected, frozen = [100.0], [(5, 0, 0)], [], []
+
+    class Collector:
+        disable = staticmethod(lambda: None)
+        freeze = staticmethod(lambda: frozen.append(True))
+        get_count = staticmethod(lambda: counts[0])
+        collect = staticmethod(collected.append)
+
+    monkeypatch.setattr(sweeping, "gc", Collector)
+    monkeypatch.setattr(sweeping.time, "monotonic", lambda: now[0])
+    sweeper = Sweeper()
+    counts[0] = (50_000, 50, 50)
+    assert sweeper.look() is None and not frozen  # while the app is not complete
+    sweeper.begin()
+    assert sweeper.look() == 0 and frozen  # many are never left to wait
+    counts[0] = (5_000, 50, 50)
+    assert sweeper.look() is None  # a key was just pressed
+    now[0] += 1
+    assert sweeper.look() == 0
+    now[0] += 10
+    assert sweeper.look() == 1
+    now[0] += 100
+    assert sweeper.look() == 2
+    sweeper.touch()
+    assert sweeper.look() is None
+    now[0] += 1000
+    counts[0] = (10, 50, 50)
+    assert sweeper.look() is None  # nothing new
+    assert collected == [0, 0, 1, 2] and gc.isenabled()
