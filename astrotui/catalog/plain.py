@@ -27,14 +27,16 @@ _CONDITIONS = {
 _TOTALS = ("session_id", *COUNTS, "integration_s")
 # Sessions whose totals have to be counted: triggers take a session's row away when its frames change.
 _STALE = "SELECT id FROM sessions WHERE id NOT IN (SELECT session_id FROM session_totals)"
-# Equal frames are counted first, by an index of the frames in its order: half the time of asking each of them.
 _FILTERS = ", ".join(
     f"coalesce(sum(frames) FILTER (WHERE {test}), 0) AS {name}" for name, test in _CONDITIONS.items()
 )
 
 
 def _counted(which: str) -> str:
-    """Totals counted from the frames, of the sessions that `which` selects."""
+    """Totals counted from the frames, of the sessions that `which` selects.
+
+    Equal frames are counted first, by an index of the frames in its order: half the time of asking each of them.
+    """
     return f"""
 SELECT session_id, sum(frames) AS lights, {_FILTERS},
 coalesce(sum(seconds) FILTER (WHERE decision <> 'rejected' AND {_USED}), 0.0) AS integration_s
