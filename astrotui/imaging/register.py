@@ -205,15 +205,17 @@ def _refine(
     transform, warning = guess, None
     chosen: Model = model
     pairs = pairs_within(transform, points, targets, RADII[0])
-    for radius in (*RADII, RADII[-1]):
+    # A richer model is fitted within the widest radius too: what a similarity leaves may be more than the next.
+    again = RADII[:1] if model in ("affine", "homography") else ()
+    for number, radius in enumerate((RADII[0], *again, *RADII[1:], RADII[-1])):
         i, j = pairs_within(transform, points, targets, radius)
         if len(i) < 3:
             return None
-        if len(i) < 2 * COEFFICIENTS[chosen] and chosen in ("affine", "homography"):
+        if number and len(i) < 2 * COEFFICIENTS[chosen] and chosen in ("affine", "homography"):
             chosen = "similarity"
             warning = f"only {len(i)} common stars: fitted a similarity instead of the {model}"
         # The first matches are coarse and may hold strangers: few unknowns are safer.
-        now: Model = "similarity" if radius == RADII[0] and chosen != "shift" else chosen
+        now: Model = "similarity" if number == 0 and chosen != "shift" else chosen
         transform = fit_model(now, points[i], targets[j], weights[i])
         pairs = i, j
     i, j = pairs_within(transform, points, targets, RADII[-1])
