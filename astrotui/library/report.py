@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -154,7 +154,10 @@ def gather(
     pictures = max(1, min(A_SESSION, MOST_PICTURES // len(wanted)))
     told = []
     for record in wanted:
-        frames = tuple(list_frames(catalog, [record.id]))
+        frames = tuple(
+            replace(f, reasons=tuple(map(privacy.text, f.reasons))) if f.reasons else f
+            for f in list_frames(catalog, [record.id])
+        )
         decisions = history(catalog, [record.id])
         row = rows[record.id]
         reference = next((f for f in frames if f.id == row.reference_id), None)

@@ -59,7 +59,7 @@ def stack_section(story: StackStory, picture: bytes | None, privacy: Privacy) ->
             ]
         )
     )
-    parts.append(_left_out(stack["frames_skipped"]))
+    parts.append(_left_out(stack["frames_skipped"], privacy))
     return tag("section", *parts)
 
 
@@ -87,7 +87,6 @@ def _recipe(story: StackStory) -> Markup | None:
     words = [
         tag("b", f"{name} {value}") if name in story.changed else f"{name} {value}"
         for name, value in story.recipe.items()
-        if value is not None
     ]
     return joined(words, ", ")
 
@@ -103,12 +102,12 @@ def _rerun(story: StackStory, privacy: Privacy) -> Markup | None:
     return joined([*again, "; ", fresh, " plans it anew"])
 
 
-def _left_out(skipped: Sequence[Mapping[str, str]]) -> Markup | None:
+def _left_out(skipped: Sequence[Mapping[str, str]], privacy: Privacy) -> Markup | None:
     if not skipped:
         return None
     reasons: dict[str, list[str]] = {}
     for item in skipped:
-        reasons.setdefault(item["reason"], []).append(Path(item["path"]).name)
+        reasons.setdefault(privacy.text(item["reason"]), []).append(Path(item["path"]).name)
     rows: list[tuple[object, ...]] = [(reason, len(names), few(names)) for reason, names in reasons.items()]
     heading = tag("h3", f"Left out of the stack: {plural(len(skipped), 'frame')}")
     return joined([heading, table(("Why", "Frames", "Files"), rows[:40], right=frozenset((1,)))])

@@ -118,7 +118,7 @@ def _told(stack: dict[str, Any], others: int, table: dict[str, Any]) -> StackSto
         if f["file"]["path"] in used and f["score"] is not None
     ]
     depth = sum(score for _, score in scored)
-    recipe = {str(name): value for name, value in plan["recipe"].items()}
+    recipe = {str(name): value for name, value in plan["recipe"].items() if value not in ([], None)}
     defaults = asdict(Recipe())
     changed = frozenset(name for name, value in recipe.items() if value != defaults.get(name))
     return StackStory(
@@ -132,11 +132,19 @@ def _told(stack: dict[str, Any], others: int, table: dict[str, Any]) -> StackSto
         reasons=tuple(dict.fromkeys(str(r) for c in plan["calibrations"] for r in c["reasons"])),
         recipe=recipe,
         changed=changed,
-        options=" ".join(f"--{name.replace('_', '-')} {recipe[name]}" for name in recipe if name in changed),
+        options=" ".join(_option(name, value) for name, value in recipe.items() if name in changed),
         notes=tuple(str(note) for note in result.get("notes", ())),
         digest=str(table["digest"]),
         versions={str(k): str(v) for k, v in table.get("versions", {}).items()},
     )
+
+
+def _option(name: str, value: Any) -> str:
+    """A choice of the recipe as an option of `astrotui stack`."""
+    word = f"--{name.replace('_', '-')}"
+    if name == "comet":
+        return " ".join(f"{word} {x:g},{y:g}@{frame}" for x, y, frame in value)
+    return f"{word} {value}"
 
 
 def _masters(stack: dict[str, Any], plan: dict[str, Any]) -> tuple[MasterStory, ...]:

@@ -183,6 +183,15 @@ def test_private_things_are_left_out(catalog: Catalog, tmp_path: Path, write_fra
     [session] = list_sessions(catalog)
     with catalog.write() as db:
         db.get_one(Session, session.id).warnings = [f"{root}/m1/light.fits: SITELAT = 48.137154"]
+        frame = db.scalars(select(Frame)).one()
+        frame.decision, frame.reasons = "rejected", [f"{root}/m1/light.fits is blurred at 48.137154"]
+        lost = {"path": f"{root}/m1/light.fits", "reason": f"{root}/m1/light.fits: has changed"}
+        summary = dict.fromkeys("reference dark flat bias noise_adu fwhm_px seconds".split()) | {
+            "integration_s": 1.0, "rejected_fraction": 0.0, "warnings": [f"{root}: odd"], "stages": {},
+            "frames_skipped": [lost],
+        }  # fmt: skip
+        output = str(tmp_path / "home" / "ana" / "m1.fits")
+        db.add(Stack(created=NOW, output=output, sessions=[session.id], frames_used=1, summary=summary))
 
     def hide(words: str) -> str:
         return words.replace("48.137154", "<private>")
@@ -227,7 +236,7 @@ def test_a_result_is_told_from_its_manifest(
         "frames": [{"file": {"path": f}, "exposure_s": 10.0, "score": 100.0 - 10 * n} for n, f in enumerate(files[:7])],
         "skipped": [{"path": files[7], "reason": "clouded"}],
         "calibrations": [{"dark": dark, "bias": None, "flat": None, "dark_scale": None, "reasons": ["dark: it fits"]}],
-        "recipe": {"combine": "median", "reject": "auto", "low": None},
+        "recipe": {"combine": "median", "reject": "auto", "low": None, "comet": [], "min_score": 40.0},
     }  # fmt: skip
     rows = [
         {"path": f, "used": n < 5, "weight": 1 - n / 10 if n < 5 else None} for n, f in enumerate(files[:7])
@@ -259,7 +268,7 @@ def test_a_result_is_told_from_its_manifest(
         and "dark: scaled" in page.said
     )
     assert "astrotui stack --plan m1.json -o NEW.fits" in page.said
-    assert f"astrotui stack {session_id} --combine median" in page.said
+    assert f"astrotui stack {session_id} --combine median --min-score 40.0 plans it anew" in page.said
     assert (
         "Left out of the stack: 1 frame" in page.said and "clouded" in page.said and "few frames" in page.said
     )
