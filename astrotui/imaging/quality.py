@@ -34,6 +34,7 @@ from astrotui.text import plural
 MEASURE_VERSION = 3
 LISTED = 400  # stars in the list
 CONSIDERED = 500  # detections that are looked at closely for it
+TELLING = 200  # of the brightest detections that may tell how far light reaches
 ENOUGH_UNSATURATED = 30  # with so many, saturated stars are left out of the list
 NEAR_FULL = 0.95  # of the full scale: converters and pixels stop being linear a little before it
 LEAST_ALIKE = 0.45  # share of the bright sources that have one size, if they are stars
@@ -282,12 +283,12 @@ def _growth(
     kept, core_kept = (
         share_within(shape.axes, b, r) / share_within(round_axes, b, r) for r in (wide, light.radius)
     )
-    distance = np.hypot(x[:, None] - x, y[:, None] - y)
-    np.fill_diagonal(distance, np.inf)
-    lone = np.flatnonzero(usable & (distance.min(axis=1, initial=np.inf) > wide + 1.5 * shape.fwhm))
-    some = Apertures(light.flux[lone], light.core[lone], light.radius)
+    some = np.flatnonzero(usable)[:TELLING]
+    near = (x[some, None] - x) ** 2 + (y[some, None] - y) ** 2 < (wide + 1.5 * shape.fwhm) ** 2
+    lone = some[np.count_nonzero(near, axis=1) == 1]  # itself
+    alone = Apertures(light.flux[lone], light.core[lone], light.radius)
     found = growth(
-        frame.image, x[lone], y[lone], some, shape.fwhm, frame.parity, noise_adu=noise,
+        frame.image, x[lone], y[lone], alone, shape.fwhm, frame.parity, noise_adu=noise,
         model=usual * kept / (core_usual * core_kept),
         dark=frame.dark,
     )  # fmt: skip
