@@ -14,7 +14,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.imaging.register import pairs_within, star_points
 from astrotui.imaging.types import Float32Array, Float64Array
 from astrotui.stacking.calibration import LoadedCalibration
-from astrotui.stacking.placing import Candidate
+from astrotui.stacking.placement import Candidate
 from astrotui.stacking.plan import PlanFrame, StackPlan
 
 _STARS = 80

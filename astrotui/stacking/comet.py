@@ -14,7 +14,7 @@ from astrotui.imaging.types import Float64Array
 from astrotui.stacking.comet_places import check_frames
 
 if TYPE_CHECKING:
-    from astrotui.stacking.placing import Placement
+    from astrotui.stacking.placement import Placement
     from astrotui.stacking.plan import PlanFrame, StackPlan
 
 _REACH = 24  # px around a marked place that are looked at

@@ -24,7 +24,8 @@ from astrotui.stacking.calibration import LoadedCalibration
 from astrotui.stacking.color_response import color_responses
 from astrotui.stacking.framing import Polygon, area, bent_outline, clip_polygon, common_area, outline
 from astrotui.stacking.overlaps import Overlaps
-from astrotui.stacking.placing import Candidate, Placement, register_frames
+from astrotui.stacking.placement import Candidate, Placement
+from astrotui.stacking.placing import register_frames
 from astrotui.stacking.plan import SkippedFrame, StackPlan
 from astrotui.stacking.sampling import FrameSample, covered, sample_frame
 from astrotui.text import plural

@@ -1,7 +1,6 @@
 """Where the frames of a stack lie on their reference, from the star lists of the plan."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.errors import AstrotuiError
-from astrotui.imaging.mapping import Lens
 from astrotui.imaging.normalize import MIN_MATCHED_STARS
 from astrotui.imaging.register import (
     Model,
@@ -21,45 +19,12 @@ from astrotui.imaging.register import (
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.comet import follow
 from astrotui.stacking.hands import match_either_hand, other_scale
-from astrotui.stacking.linking import Link, show_the_same, turned_hint
+from astrotui.stacking.linking import show_the_same, turned_hint
+from astrotui.stacking.placement import Candidate, Placement
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.remembered import remembered
 from astrotui.stacking.sampling import FrameSample
 from astrotui.stacking.together import Sights, Together, lay_together, stars_ask_for_more
-
-
-@dataclass(eq=False)
-class Candidate:
-    """A frame whose place is known.
-
-    `light` is its transparency relative to the reference where that was found over other frames.
-    """
-
-    index: int
-    registration: Registration
-    transform: Float64Array
-    sample: FrameSample
-    note: str = ""
-    light: float | None = None
-
-
-@dataclass(eq=False)
-class Placement:
-    """Where frames lie.
-
-    Attributes
-    ----------
-    candidates : in the plan's order
-    lens : of all frames; the transforms then lie between undistorted pixels
-    links : frames with common stars, where not all share their stars with the reference
-    notes, warnings : for people
-    """
-
-    candidates: list[Candidate]
-    lens: Lens | None = None
-    links: list[Link] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 def register_frames(

@@ -15,6 +15,8 @@ from astrotui.frames.pixels import read_image
 from astrotui.library.planning import make_plan
 from astrotui.library.requests import request_stack
 from astrotui.stacking.engine import run_plan
+from astrotui.stacking.export import export_siril
+from astrotui.stacking.manifest import write_manifest
 from astrotui.stacking.plan import StackPlan
 from astrotui.stacking.recipe import Recipe
 from astrotui.stacking.result import StackResult
@@ -118,6 +120,10 @@ def test_three_nights_are_one_stack(catalog: Catalog, tmp_path: Path) -> None:
     ids = read_in(catalog, made)
     plan, result, data = stack(catalog, tmp_path, list(ids.values()))
     assert result.frames_used == sum(night.lights for night in nights)
+    write_manifest(plan, result, Path(plan.manifest), "test")
+    with pytest.raises(PlanError, match="several cameras"):
+        export_siril(Path(plan.manifest), tmp_path / "siril")
+    assert not (tmp_path / "siril").exists()
     # Each night has the darks, flats and pattern of its own camera.
     for frame in plan.frames:
         calibration = plan.calibrations[frame.calibration]

@@ -7,7 +7,8 @@ import pytest
 from test_wide_fields import HEIGHT, WIDTH, listed
 
 from astrotui.imaging.mapping import Mapping
-from astrotui.stacking.placing import Placement, register_frames
+from astrotui.stacking.placement import Placement
+from astrotui.stacking.placing import register_frames
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.recipe import Recipe
 from sample_sessions import sky as sim
