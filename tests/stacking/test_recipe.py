@@ -17,7 +17,8 @@ def test_defaults_are_a_recipe_and_come_back_from_a_mapping() -> None:
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_choice_is_accepted_and_another_is_named_with_the_list(name: str) -> None:
     for choice in CHOICES[name]:
-        assert getattr(Recipe.from_dict({name: choice}), name) == choice
+        beside = {"comet": [[10.0, 20.0, 1], [30.0, 20.0, 2]]} if choice == "comet" else {}
+        assert getattr(Recipe.from_dict({name: choice, **beside}), name) == choice
     with pytest.raises(UsageError) as caught:
         Recipe.from_dict({name: "best"})
     assert f"--{name} 'best'" in str(caught.value)
