@@ -15,7 +15,9 @@ from astrotui.imaging.types import Float32Array
 STRIDE = 656
 """Pixels between the rows of a window: no power of two, whose multiples would share cache lines."""
 
-MALVAR, BILINEAR = range(2)
+MALVAR, BILINEAR, CRISP = range(3)
+"""Methods. CRISP is MALVAR with more of the correction of green, for a resampling that takes as much off again."""
+
 HALO = 2
 """Pixels that demosaicing needs on each side."""
 
@@ -27,6 +29,9 @@ _HALF = np.float32(0.5)
 _QUARTER = np.float32(0.25)
 _EIGHTH = np.float32(0.125)
 _AT_MOST = np.float32(4)  # correction relative to what it corrects, above the sky
+# Of what red and blue say of a green pixel's surroundings MALVAR takes a half, this takes more: resampled by `mitchell`,
+# stars are as wide as MALVAR and lanczos3 make them (1 % wider), and sums of 4x4 pixels have 2.5 % less noise.
+_CRISP = np.float32(0.765 / 4)
 _3_HALVES = np.float32(1.5)
 
 
@@ -39,14 +44,16 @@ def _malvar_row(
     green_sky: Any,
     other_sky: Any,
     allow: Any,
+    gain: Any,
     own: Any,
     green: Any,
     other: Any,
 ) -> None:
     """One row of the gradient-corrected estimate, its corrections limited as `debayer` tells.
 
-    `window` begins two rows above and two pixels left of the first result; pixels whose number has the parity
-    `site` hold the row's own color (red or blue), the rest green.
+    `gain` is a fourth of the share of green's correction that is taken. `window` begins two rows above and two
+    pixels left of the first result; pixels whose number has the parity `site` hold the row's own color (red or
+    blue), the rest green.
     """
     for i in range(count):
         x = i + 2
@@ -68,7 +75,7 @@ def _malvar_row(
 
         g = _HALF * (ns + we)
         limit = _AT_MOST * abs(g - green_sky) + allow
-        correction = _EIGHTH * (_4 * v - across - along)
+        correction = gain * (_4 * v - across - along)
         correction = limit if correction > limit else correction
         g += -limit if correction < -limit else correction
 
@@ -140,10 +147,13 @@ def demosaic_row(
     own = red[HALO:] if is_red else blue[HALO:]
     other = blue[HALO:] if is_red else red[HALO:]
     site = red_column if is_red else 1 - red_column
-    if method == MALVAR:
+    if method != BILINEAR:
+        gain = _CRISP if method == CRISP else _EIGHTH
         own_sky = levels[0] if is_red else levels[2]
         other_sky = levels[2] if is_red else levels[0]
-        _malvar_row(above, count, site, own_sky, levels[1], other_sky, levels[3], own, green[HALO:], other)
+        _malvar_row(
+            above, count, site, own_sky, levels[1], other_sky, levels[3], gain, own, green[HALO:], other
+        )
     else:
         _bilinear_row(above, count, site, own, green[HALO:], other)
 
@@ -187,7 +197,7 @@ def red_phase(pattern: str) -> tuple[int, int]:
 def debayer(
     mosaic: Float32Array,
     pattern: str,
-    method: Literal["malvar", "bilinear", "superpixel"] = "malvar",
+    method: Literal["malvar", "crisp", "bilinear", "superpixel"] = "malvar",
     *,
     sky: Sequence[float] | None = None,
     allow: float | None = None,
@@ -204,7 +214,8 @@ def debayer(
     ----------
     mosaic : float32 (H, W), in ADU; its edge is mirrored, which keeps colors in place
     pattern : colors of the 2x2 cell at row 0, column 0
-    method : malvar; bilinear, which keeps channels apart (dual-band filters); or superpixel, one pixel a cell
+    method : malvar; crisp, the same with a stronger correction of green, to be resampled by `mitchell`; bilinear,
+        which keeps channels apart (dual-band filters); or superpixel, one pixel a cell
     sky : level of the background in R, G, B; None for the medians
     allow : correction that noise may make, in ADU; None for three times the noise
 
@@ -229,7 +240,7 @@ def debayer(
     padded = np.pad(data, HALO, mode="reflect")
     out = np.empty((3, height, width), np.float32)
     step = STRIDE - 2 * HALO - 16
-    code = MALVAR if method == "malvar" else BILINEAR
+    code = {"malvar": MALVAR, "crisp": CRISP}.get(method, BILINEAR)
     for x0 in range(0, width, step):  # step and HALO are even: the phase stays
         part = padded[:, x0 : x0 + step + 2 * HALO]
         window = np.empty((part.shape[0], STRIDE), np.float32)

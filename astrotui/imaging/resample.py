@@ -18,9 +18,9 @@ def weight_table(method: Interpolation) -> Float32Array:
     """Polynomials of the six weights of an interpolation, float32 (3, 10).
 
     With t the position past the middle of the inner two taps, -0.5 to 0.5, the taps p to the right and left of
-    it weigh E(t^2) +- t O(t^2): coefficients 0 to 4 of row p are E, 5 to 9 are O. Bilinear and bicubic
-    (Catmull-Rom) are exact; Lanczos-3, normalized to a sum of one, is fitted to 1e-7. Nearest is bilinear at a
-    rounded position.
+    it weigh E(t^2) +- t O(t^2): coefficients 0 to 4 of row p are E, 5 to 9 are O. Bilinear, bicubic (Catmull-Rom)
+    and mitchell (Mitchell & Netravali, SIGGRAPH 1988, B = C = 1/3) are exact; Lanczos-3, normalized to a sum of
+    one, is fitted to 1e-7. Nearest is bilinear at a rounded position.
     """
     t = 0.5 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)  # Chebyshev nodes: an even error
     distance = t[None, :] + 2.5 - np.arange(6)[:, None]  # of the position from each tap
@@ -31,6 +31,11 @@ def weight_table(method: Interpolation) -> Float32Array:
         u = np.abs(distance)
         inner = (1.5 * u - 2.5) * u * u + 1
         outer = ((-0.5 * u + 2.5) * u - 4) * u + 2
+        weights = np.where(u <= 1, inner, np.where(u <= 2, outer, 0.0))
+    elif method == "mitchell":
+        u = np.abs(distance)
+        inner = ((7 * u - 12) * u * u + 16 / 3) / 6
+        outer = (((-7 / 3 * u + 12) * u - 20) * u + 32 / 3) / 6
         weights = np.where(u <= 1, inner, np.where(u <= 2, outer, 0.0))
     else:
         weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
@@ -201,7 +206,7 @@ def resample(
     image : float array of shape (H, W) or (planes, H, W); NaN is missing
     transform : (3, 3), (x, y, 1) of the image to (X, Y, w) of the result's grid
     shape : rows and columns of the result
-    method : nearest, bilinear, bicubic (Catmull-Rom) or lanczos3
+    method : nearest, bilinear, bicubic (Catmull-Rom), mitchell or lanczos3
     origin : (X, Y) of the result's first pixel
     undershoot : ADU by which a result may lie below its nearest pixels before ringing is cut off; the default never
         does, three times the noise removes dark rings around stars and leaves noise as it is

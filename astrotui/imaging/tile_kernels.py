@@ -53,7 +53,7 @@ def warp_window(
     ----------
     window : float32, flat: `height` rows STRIDE apart, `planes` of them `plane_spacing` apart
     top, left : its corner in the source; negative where it has a mirrored margin
-    red_row, red_column, demosaic : phase and method of a mosaic; a negative method takes planes as they are
+    red_row, red_column, demosaic : phase of a mosaic and method of `debayer`; a negative method takes planes as they are
     levels : see `demosaic_row`
     matrix : float64 (3, 3), affine: (X, Y, 1) of the result to (x, y, 1) of the source; near the identity
     X0, Y0, rows, columns : the tile in the result

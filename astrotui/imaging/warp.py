@@ -10,7 +10,7 @@ import numpy as np
 from astrotui.imaging.mapping import Lens, Mapping
 from astrotui.imaging.types import Float64Array
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "mitchell", "lanczos3"]
 
 _TWO_PASS_SHEAR = 0.15  # 8.6 degrees: beyond, the first pass stretches what the second has to read
 _TWO_PASS_STRETCH = 0.05

@@ -13,7 +13,7 @@ import numpy as np
 from astrotui.errors import PlanError
 from astrotui.frames.output import FitsWriter, check_output
 from astrotui.imaging.combine import check_percentile
-from astrotui.imaging.debayer import BILINEAR, MALVAR, red_phase
+from astrotui.imaging.debayer import BILINEAR, CRISP, MALVAR, red_phase
 from astrotui.imaging.scoring import predicted_noise
 from astrotui.imaging.warp import plan_warp
 from astrotui.stacking.bands import BandStack, Memory, choose_band_rows, plan_memory
@@ -114,6 +114,7 @@ class _Run:
         self.stages: dict[str, float] = {}
         self.color = bool(plan.cfa) or plan.planes == 3
         self.planes = 3 if self.color else 1
+        self.kernel = plan.recipe.kernel(bool(plan.cfa))
         self.half = bool(plan.cfa) and plan.recipe.debayer == "superpixel"
 
     def run(self, pool: ThreadPoolExecutor, began: float) -> StackResult:
@@ -142,7 +143,7 @@ class _Run:
         """Compile kernels now, and not in all threads at once; unusual formats compile theirs when they come."""
         from astrotui.imaging.warm import warm_drizzle, warm_stacking
 
-        warm_stacking(mosaic=bool(self.plan.cfa), method=self.plan.recipe.resample)
+        warm_stacking(mosaic=bool(self.plan.cfa), method=self.kernel)
         if self.plan.recipe.drizzle is not None:
             warm_drizzle()
 
@@ -299,7 +300,7 @@ class _Run:
             * (6 if plan.planes == 3 else 2)
         )
         if self.elsewhere is None:
-            stack = BandStack(area, self.planes, tasks, rule, plan.recipe.resample, sources, memory, raw)
+            stack = BandStack(area, self.planes, tasks, rule, self.kernel, sources, memory, raw)
             return stack.run(pool)
         recipe = band_recipe(
             files=[frame.file for frame in plan.frames],
@@ -313,7 +314,7 @@ class _Run:
             field=area,
             planes=self.planes,
             rule=rule,
-            method=plan.recipe.resample,
+            method=self.kernel,
             memory=memory,
             raw_bytes=raw,
         )
@@ -328,10 +329,11 @@ class _Run:
             lens = None if lens is None else lens.halved()
             width, height = width // 2, height // 2
         elif frame.cfa:
-            phase = (*red_phase(frame.cfa), BILINEAR if plan.recipe.debayer == "bilinear" else MALVAR)
+            method = CRISP if self.kernel == "mitchell" else MALVAR
+            phase = (*red_phase(frame.cfa), BILINEAR if plan.recipe.debayer == "bilinear" else method)
         return FrameTask(
             source=used.index,
-            warp=plan_warp(transform, width, height, plan.recipe.resample, lens),
+            warp=plan_warp(transform, width, height, self.kernel, lens),
             width=frame.width,
             height=frame.height,
             raw_planes=frame.planes,

@@ -11,22 +11,24 @@ from astrotui.stacking.plan import StackPlan
 from astrotui.stacking.recipe import Recipe
 
 # Standard deviation of an interpolated pixel of white noise of 1, mean over sub-pixel shifts (simulated).
-_RESAMPLED = {"nearest": 1.0, "bilinear": 0.63, "bicubic": 0.81, "lanczos3": 0.87}
+_KERNELS = ("nearest", "bilinear", "bicubic", "mitchell", "lanczos3")
+_RESAMPLED = dict(zip(_KERNELS, (1.0, 0.63, 0.81, 0.68, 0.87), strict=True))
 _MOSAIC = {  # red and blue, green
-    "malvar": {"nearest": (0.99, 0.885), "bilinear": (0.8, 0.695), "bicubic": (0.9, 0.79), "lanczos3": (0.96, 0.855)},
-    "bilinear": {"nearest": (0.75, 0.79), "bilinear": (0.67, 0.63), "bicubic": (0.735, 0.74), "lanczos3": (0.755, 0.765)},
-}  # fmt: skip
+    "malvar": ((0.99, 0.885), (0.8, 0.695), (0.9, 0.79), (0.81, 0.775), (0.96, 0.855)),
+    "bilinear": ((0.75, 0.79), (0.67, 0.63), (0.735, 0.74), (0.685, 0.645), (0.755, 0.765)),
+}
 
 
 def noise_gain(recipe: Recipe, cfa: str | None, planes: int) -> Float64Array:
     """Noise of a pixel of each plane relative to that of a raw one, float64 (planes,)."""
-    alone = _RESAMPLED[recipe.resample]
+    kernel = recipe.kernel(bool(cfa))
+    alone = _RESAMPLED[kernel]
     if not cfa:
         return np.full(planes, alone)
     if recipe.debayer == "superpixel":  # its green is a mean of two
         return alone * np.array([1.0, 0.5**0.5, 1.0])
     method = "bilinear" if recipe.debayer == "bilinear" else "malvar"
-    other, green = _MOSAIC[method][recipe.resample]
+    other, green = _MOSAIC[method][_KERNELS.index(kernel)]
     return np.array([other, green, other])
 
 

@@ -248,7 +248,7 @@ def _recipe_cards(cards: _Cards, plan: StackPlan, facts: ResultFacts) -> None:
     cards.add("WEIGHT", recipe.weight, "weights of the frames")
     cards.add("ALIGN", recipe.align, "geometric model of the alignment")
     if recipe.drizzle is None:
-        cards.add("RESAMPLE", recipe.resample, "interpolation")
+        cards.add("RESAMPLE", recipe.kernel(bool(plan.cfa)), "interpolation")
     else:
         cards.add("DRIZZLE", recipe.drizzle, "scale of the drizzle")
         cards.add("PIXFRAC", recipe.pixfrac, "drop size of the drizzle")

@@ -12,7 +12,8 @@ from astrotui.stacking.comet_places import check_places
 Normalize = Literal["auto", "none", "add", "multiply", "addscale", "stars"]
 Weight = Literal["none", "depth", "noise", "fwhm", "stars"]
 Align = Literal["auto", "none", "shift", "similarity", "affine", "homography", "comet"]
-Resample = Literal["nearest", "bilinear", "bicubic", "lanczos3"]
+Resample = Literal["auto", "nearest", "bilinear", "bicubic", "mitchell", "lanczos3"]
+Kernel = Literal["nearest", "bilinear", "bicubic", "mitchell", "lanczos3"]
 Framing = Literal["reference", "union", "intersection"]
 Debayer = Literal["auto", "malvar", "bilinear", "superpixel"]
 
@@ -30,7 +31,7 @@ class Recipe:
     normalize : how frames are brought to one level; `auto` is `stars`, or `addscale` under 8 common stars
     weight : weights of the average
     align : the geometric model; `auto` is similarity, more where the stars ask for it; `comet` follows one
-    resample : interpolation
+    resample : interpolation; `auto` is mitchell for mosaics that are demosaiced by gradients and moved, else lanczos3
     frame : the field of the result
     drizzle, pixfrac : output pixels per pixel each way, 1 to 3 (None: no drizzle), and size of the drops in pixels, 0.1 to 1
     cosmetic : fill defect pixels from neighbours of their colour
@@ -46,7 +47,7 @@ class Recipe:
     normalize: Normalize = "auto"
     weight: Weight = "depth"
     align: Align = "auto"
-    resample: Resample = "lanczos3"
+    resample: Resample = "auto"
     frame: Framing = "reference"
     drizzle: float | None = None
     pixfrac: float = 1.0
@@ -89,6 +90,13 @@ class Recipe:
         """Low and high limit in force."""
         low, high = DEFAULT_LIMITS[self.reject]
         return (low if self.low is None else self.low, high if self.high is None else self.high)
+
+    def kernel(self, mosaic: bool) -> Kernel:
+        """The interpolation in force, of frames that are color filter mosaics or not."""
+        if self.resample != "auto":
+            return self.resample
+        moved = self.align != "none"
+        return "mitchell" if mosaic and moved and self.debayer in ("auto", "malvar") else "lanczos3"
 
     @classmethod
     def from_dict(cls, table: dict[str, Any]) -> "Recipe":

@@ -44,6 +44,27 @@ def test_whole_shifts_copy_pixels(method: str) -> None:
     assert_allclose(resample(image, np.eye(3), SHAPE, method=method), image, rtol=2e-6)
 
 
+def test_mitchell_weighs_as_its_authors_say() -> None:
+    u = np.array([2.75, 1.75, 0.75, 0.25, 1.25, 2.25])  # distances of the six taps from a position
+    inner = (7 * u**3 - 12 * u**2 + 16 / 3) / 6
+    outer = (-7 / 3 * u**3 + 12 * u**2 - 20 * u + 32 / 3) / 6
+    expected = np.where(u < 1, inner, np.where(u < 2, outer, 0))
+    t = 0.25  # past the middle of the inner two
+    powers = t ** (2 * np.arange(5))
+    table = weight_table("mitchell").astype(np.float64)
+    even, odd = table[:, :5] @ powers, table[:, 5:] @ powers * t
+    assert_allclose(np.concatenate([(even - odd)[::-1], even + odd]), expected, atol=1e-6)
+    assert_allclose(expected.sum(), 1)
+
+
+def test_mitchell_keeps_light_and_slopes() -> None:
+    v, u = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    slope = (3.0 * u - 2.0 * v + 900).astype(np.float32)
+    moved = resample(slope, turned(0.3), SHAPE, method="mitchell")[12:-12, 12:-12]
+    exact = resample(slope, turned(0.3), SHAPE, method="bicubic")[12:-12, 12:-12]
+    assert_allclose(moved, exact, rtol=2e-5)
+
+
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_quarter_turns_are_exact(quarters: int) -> None:
     image = np.random.default_rng(1).normal(100, 10, (40, 60)).astype(np.float32)

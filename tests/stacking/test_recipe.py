@@ -56,3 +56,10 @@ def test_limits_fall_back_to_the_methods_own(method: str) -> None:
 def test_what_cannot_be_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Recipe.from_dict(wrong)
+
+
+def test_only_mosaics_that_are_moved_are_resampled_softly() -> None:
+    assert Recipe().kernel(True) == "mitchell"
+    assert Recipe().kernel(False) == Recipe(align="none").kernel(True) == "lanczos3"
+    assert Recipe(debayer="bilinear").kernel(True) == Recipe(debayer="superpixel").kernel(True) == "lanczos3"
+    assert Recipe(resample="bicubic").kernel(True) == "bicubic"
