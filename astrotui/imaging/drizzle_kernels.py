@@ -25,6 +25,7 @@ INNER = njit(  # type: ignore[call-overload]  # its stub does not know the last 
 GOOD, MISSING = 0, 2
 LOW, HIGH = -1, 1  # beyond the limits
 DOUBTFUL_LOW, DOUBTFUL_HIGH = -3, 3  # beyond those that hold next to a sample that goes
+CROWDED_LOW, CROWDED_HIGH = -4, 4  # goes with many others around it, see `reject_crowds`
 REACH = 2
 """Pixels around a rejected sample within which its frame is trusted less; also in the plain stack."""
 
@@ -217,7 +218,8 @@ def reject_crowds(marks: Any, side: int, counts: Any) -> None:
     """Mark every sample that has CROWD rejected ones of one side within CROWD_REACH pixels each way.
 
     A trail that crosses a star stands out of the steep light there less than beside it. Samples go whether they
-    deviate or not, so that what stays of the star is not what happened to be low.
+    deviate or not, so that what stays of the star is not what happened to be low. Those get a mark of their own: they
+    draw no others along, so that a sample's fate rests on CROWD_REACH pixels around it.
 
     Parameters
     ----------
@@ -249,8 +251,11 @@ def reject_crowds(marks: Any, side: int, counts: Any) -> None:
                 run += counts[y, x]
             if y > 2 * CROWD_REACH:
                 run -= counts[y - 2 * CROWD_REACH - 1, x]
-            if y >= CROWD_REACH and run >= CROWD and marks[y - CROWD_REACH, x] != MISSING:
-                marks[y - CROWD_REACH, x] = side
+            if y < CROWD_REACH or run < CROWD:
+                continue
+            mark = marks[y - CROWD_REACH, x]
+            if mark in (GOOD, DOUBTFUL_LOW, DOUBTFUL_HIGH):
+                marks[y - CROWD_REACH, x] = CROWDED_LOW if side == LOW else CROWDED_HIGH
 
 
 @KERNEL
@@ -337,6 +342,8 @@ def drop_window(
                     mark = LOW if _near(marks, y, x, LOW) else GOOD
                 elif mark == DOUBTFUL_HIGH:
                     mark = HIGH if _near(marks, y, x, HIGH) else GOOD
+                elif mark == CROWDED_LOW:
+                    mark = LOW
             k = colors[(top + y) & 1, (left + x) & 1]
             if aligned:
                 for i in range(nx):

@@ -17,6 +17,8 @@ from astrotui.imaging.drizzle import (
 )
 from astrotui.imaging.drizzle_kernels import (
     BIG,
+    CROWDED_HIGH,
+    DOUBTFUL_LOW,
     GOOD,
     HIGH,
     LOW,
@@ -242,22 +244,25 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
 def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
     marks = np.zeros((40, 60), np.int8)
     marks[20:23, 5:25], marks[20:23, 30:50] = HIGH, HIGH  # a trail, with a star at 25 to 30
-    marks[5, 5:11], marks[21, 27], marks[35, 40] = LOW, MISSING, HIGH
+    marks[5, 5:11], marks[21, 27], marks[35, 40], marks[21, 26] = LOW, MISSING, HIGH, DOUBTFUL_LOW
     before = marks.copy()
     counts = np.empty(marks.shape, np.int32)
     for side in (LOW, HIGH):
         reject_crowds(marks, side, counts)
-    y, x = np.mgrid[:40, :60]
-    brute = np.array(
-        [
-            [(before[max(j - 5, 0) : j + 6, max(i - 5, 0) : i + 6] == HIGH).sum() for i in x[0]]
-            for j in y[:, 0]
-        ]
-    )
-    expected = np.where((brute >= 10) & (before != MISSING), HIGH, before)
-    assert np.array_equal(marks, expected)
-    assert (marks[21, 25:30] == (HIGH, HIGH, MISSING, HIGH, HIGH)).all()
+    around = [
+        [(before[max(j - 5, 0) : j + 6, max(i - 5, 0) : i + 6] == HIGH).sum() for i in range(60)]
+        for j in range(40)
+    ]
+    taken = (np.array(around) >= 10) & np.isin(before, (GOOD, DOUBTFUL_LOW))
+    assert np.array_equal(marks, np.where(taken, CROWDED_HIGH, before))
+    assert (marks[21, 25:30] == (CROWDED_HIGH, CROWDED_HIGH, MISSING, CROWDED_HIGH, CROWDED_HIGH)).all()
     assert (marks[5] == before[5]).all() and marks[34, 40] == GOOD
+    sums, found = np.zeros((2, 1, 40, 60, 2), np.float32), np.zeros((3, 1, 40, 60), np.uint16)
+    drop_window(
+        np.ones(marks.shape, np.float32), marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0,
+        np.float32(1), np.zeros(1, np.float32), *sums, *found,
+    )  # fmt: skip
+    assert np.array_equal(found[1, 0] == 1, np.isin(marks, (HIGH, CROWDED_HIGH)))
 
 
 def test_where_all_is_rejected_nothing_is() -> None:
