@@ -78,6 +78,9 @@ def compose(
 
 def run_compose(work: "Work") -> None:
     """The job; payload `{"palette", "images": [path, ...], "output": path or null, "balance"}`."""
+    from astrotui.imaging.compiler import load_compiler
+
+    load_compiler()
     payload = work.payload
     images = [Path(image) for image in payload["images"]]
     output = Path(payload["output"]) if payload.get("output") else None
