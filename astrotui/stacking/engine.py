@@ -21,7 +21,7 @@ from astrotui.stacking.calibration import LoadedCalibration, group_shape, load_c
 from astrotui.stacking.drizzle import DrizzleBand
 from astrotui.stacking.drizzle_run import DrizzleRun
 from astrotui.stacking.framing import Field, frame_field
-from astrotui.stacking.noise import sample_noise
+from astrotui.stacking.noise import sample_noise, summed_gain
 from astrotui.stacking.outcome import Measured, frame_outcomes, reference_header
 from astrotui.stacking.passone import PassOne, UsedFrame, first_pass
 from astrotui.stacking.persistent import persistent_defects
@@ -405,7 +405,8 @@ class _Run:
                 [u.weight for u in used],
                 [u.factor[green] for u in used],
                 [u.noise[green] for u in used],
-            ),
+            )
+            * summed_gain(plan.recipe, plan.cfa),
             coverage_min=measured.least,
             coverage_max=measured.most,
             stages={name: round(seconds, 3) for name, seconds in self.stages.items()},

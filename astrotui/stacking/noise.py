@@ -17,6 +17,10 @@ _MOSAIC = {  # red and blue, green
     "malvar": ((0.99, 0.885), (0.8, 0.695), (0.9, 0.79), (0.81, 0.775), (0.96, 0.855)),
     "bilinear": ((0.75, 0.79), (0.67, 0.63), (0.735, 0.74), (0.685, 0.645), (0.755, 0.765)),
 }
+# Noise of sums of 4x4 pixels, or of 4x4 cells of a mosaic's green, relative to sums of recorded pixels: an
+# interpolated pixel shares noise with its neighbors, and at the rim of a sum these lie outside (simulated).
+_SUMMED = dict(zip(_KERNELS, (1.0, 0.92, 0.97, 0.93, 0.99), strict=True))
+_SUMMED_MOSAIC = dict(zip(_KERNELS, (0.95, 0.93, 0.95, 0.935, 0.955), strict=True))
 
 
 def noise_gain(recipe: Recipe, cfa: str | None, planes: int) -> Float64Array:
@@ -30,6 +34,17 @@ def noise_gain(recipe: Recipe, cfa: str | None, planes: int) -> Float64Array:
     method = "bilinear" if recipe.debayer == "bilinear" else "malvar"
     other, green = _MOSAIC[method][_KERNELS.index(kernel)]
     return np.array([other, green, other])
+
+
+def summed_gain(recipe: Recipe, cfa: str | None) -> float:
+    """Noise of sums of 4x4 pixels (of a mosaic, 4x4 of its cells) relative to that of as many recorded pixels.
+
+    A drizzle's drops are shared out by other rules; 1 there.
+    """
+    if recipe.drizzle:
+        return 1.0
+    apart = not cfa or recipe.debayer == "superpixel"
+    return (_SUMMED if apart else _SUMMED_MOSAIC)[recipe.kernel(bool(cfa))]
 
 
 def sample_noise(

@@ -16,6 +16,7 @@ from astrotui.library.measure import measure_sessions
 from astrotui.library.planning import make_plan
 from astrotui.library.requests import request_stack
 from astrotui.stacking.engine import run_plan
+from astrotui.stacking.noise import summed_gain
 from sample_sessions import sky as sim
 from tests.library.simulated_night import HEIGHT, WIDTH, Light, Night
 
@@ -81,5 +82,6 @@ def test_the_noise_of_a_stack_is_as_predicted(
     )
     promised = predicted_noise(weights, 1 / clear, noise) * np.sqrt(cell)
     promised *= clear[plan.reference]  # fluxes of the stack are those of its reference
+    promised *= summed_gain(plan.recipe, plan.cfa)
     assert promised == pytest.approx(measured, rel=0.05)
     assert (result.width, result.height) == (WIDTH, HEIGHT)
