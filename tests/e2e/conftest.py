@@ -67,5 +67,9 @@ def processes(catalog: Path, module: str) -> list[int]:
 
 
 def heed_interrupts() -> None:
-    """For a process at a terminal: Ctrl+C reaches it although these tests may run where it is ignored (`cmd &`)."""
+    """For a process at a terminal: Ctrl+C and the end of the line reach it where these tests run with both ignored.
+
+    A shell ignores the first for `cmd &`, `nohup` the second, and every child inherits that.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
