@@ -66,6 +66,22 @@ def processes(catalog: Path, module: str) -> list[int]:
     return found
 
 
+def _parent(pid: int) -> int:
+    """The process that `pid` is a child of; 0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def workers_and_work(catalog: Path) -> tuple[list[int], list[int]]:
+    """Process ids of the supervisors of this catalogue, and of what does their jobs: programs or forks of them."""
+    alike = processes(catalog, "astrotui.jobs.worker")
+    forks = [pid for pid in alike if _parent(pid) in alike]
+    return [pid for pid in alike if pid not in forks], forks + processes(catalog, "astrotui.jobs.work")
+
+
 def heed_interrupts() -> None:
     """For a process at a terminal: Ctrl+C and the end of the line reach it where these tests run with both ignored.
 

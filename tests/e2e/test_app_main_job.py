@@ -51,7 +51,7 @@ def test_from_the_first_key_to_the_picture(catalog_file: Path) -> None:
     app.send("t")
     app.expect(plainly("16 of 16 frames"))
     app.send("\x13")  # ctrl+s
-    app.expect(plainly("job 2: stack M42, 16 frames"))
+    app.expect(plainly("job 2 stacks; it goes on when you quit"))
     app.send("q")
     app.expect(pexpect.EOF)
     app.close()
@@ -63,7 +63,7 @@ def test_from_the_first_key_to_the_picture(catalog_file: Path) -> None:
     app = start()
     app.expect("M42")
     app.send("4")
-    app.expect(plainly("stack M42, 16 frames · done"))
+    app.expect(plainly("M42: 16 frames · done"))
     app.send("5")
     app.expect(plainly("x1 auto"))
     app.send("z")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from tests.e2e.conftest import Shell, processes
+from tests.e2e.conftest import Shell, workers_and_work
 
 KILLS = int(os.environ.get("ASTROTUI_KILLS", "2"))
 
@@ -32,15 +32,14 @@ def test_a_killed_stack_is_finished(shell: Shell, samples: Path, home: Path, tmp
         job = shell("stack", "m51", "-o", out, "--detach", "--json").json["id"]
         for _ in range(min(3, KILLS - kills)):
             deadline = time.monotonic() + 60
-            while not (work := processes(catalog, "astrotui.jobs.work")) and time.monotonic() < deadline:
+            while not workers_and_work(catalog)[1] and time.monotonic() < deadline:
                 if shell("jobs", "show", str(job), "--json").json["status"] != "running":
                     break
             time.sleep(dice.uniform(0, 3))  # the moment is what is tried, not something waited for
-            victims = {
-                "worker": processes(catalog, "astrotui.jobs.worker"),
-                "work": work,
-                "both": processes(catalog, "astrotui.jobs.worker") + work,
-            }[dice.choice(["worker", "work", "both"])]
+            workers, work = workers_and_work(catalog)
+            victims = {"worker": workers, "work": work, "both": workers + work}[
+                dice.choice(["worker", "work", "both"])
+            ]
             for pid in victims:
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -2,13 +2,16 @@
 
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.e2e.conftest import Shell, heed_interrupts, processes
+from tests.e2e.conftest import Shell, heed_interrupts, workers_and_work
+from tests.jobs.job_helpers import eventually
 
 M42 = "DWARF_II"
 
@@ -69,8 +72,11 @@ def test_a_dropped_connection_does_not_stop_the_job(shell: Shell, tmp_path: Path
 @pytest.mark.usefixtures("indexed")
 def test_a_cancelled_stack_leaves_nothing(shell: Shell, home: Path, tmp_path: Path) -> None:
     person = terminal("stack", "m42", "-o", tmp_path / "out.fits")
-    person.expect("measuring .*[0-9]+/[0-9]+")
-    for pid in processes(home / "data" / "astrotui" / "catalog.sqlite", "astrotui.jobs.work"):
+    catalog = home / "data" / "astrotui" / "catalog.sqlite"
+    with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as db:
+        begun = "SELECT 1 FROM jobs WHERE kind = 'stack' AND status = 'running' AND stage <> ''"
+        eventually(lambda: db.execute(begun).fetchall())
+    for pid in workers_and_work(catalog)[1]:
         os.kill(pid, signal.SIGSTOP)  # it must not be done before it is cancelled
     job = shell("jobs", "--json").json[-1]
     assert shell("jobs", "cancel", str(job["id"])).code == 0
