@@ -66,7 +66,9 @@ def paintings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     yield found
 
 
-async def test_only_the_place_or_dialog_that_comes_is_painted(make_app: MakeApp, paintings: list[Any]) -> None:
+async def test_only_the_place_or_dialog_that_comes_is_painted(
+    make_app: MakeApp, paintings: list[Any]
+) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
