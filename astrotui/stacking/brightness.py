@@ -22,11 +22,15 @@ def light_ratio(
     transform, base_transform : (3, 3), of frame and base to the third
     """
     onto = np.linalg.inv(base_transform) @ transform
-    registration = _paired(frame.stars, base.stars, onto / onto[2, 2])
+    return ratio_of_pairs(frame, base, _paired(frame.stars, base.stars, onto / onto[2, 2]))
+
+
+def ratio_of_pairs(frame: PlanFrame, base: PlanFrame, pairs: Registration) -> float | None:
+    """Transparency of a frame relative to another, from stars that are paired; None when these cannot tell."""
     return relative_transparency(
         frame.stars,
         base.stars,
-        registration,
+        pairs,
         noise_adu=frame.noise_adu,
         fwhm_px=frame.fwhm_px,
         reference_noise_adu=base.noise_adu,

@@ -13,11 +13,11 @@ from astrotui.imaging.register import (
     Registration,
     RegistrationError,
     match_stars,
-    relative_transparency,
     star_points,
     star_weights,
 )
 from astrotui.imaging.types import Float64Array, StarList
+from astrotui.stacking.brightness import ratio_of_pairs
 from astrotui.stacking.plan import PlanFrame
 
 NEAREST = 2  # frames in time, of those that are placed, on which one is tried
@@ -331,15 +331,7 @@ def light_ratio(frames: Sequence[PlanFrame], link: Link, model: Model = "similar
     """How much of the stars' light reached frame a, relative to frame b; None when their stars cannot tell."""
     a, b = frames[link.a], frames[link.b]
     pairs = Registration(np.eye(3), len(link), 0.0, link.i, link.j, model)
-    return relative_transparency(
-        a.stars,
-        b.stars,
-        pairs,
-        noise_adu=a.noise_adu,
-        fwhm_px=a.fwhm_px,
-        reference_noise_adu=b.noise_adu,
-        reference_fwhm_px=b.fwhm_px,
-    )
+    return ratio_of_pairs(a, b, pairs)
 
 
 def pair_weights(frames: Sequence[PlanFrame], link: Link) -> Float64Array:
