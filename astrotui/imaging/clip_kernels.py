@@ -13,7 +13,7 @@ LANES = 128
 BIG = np.float32(3e38)
 SCRATCH_ROWS = 12
 
-NONE, SIGMA, WINSORIZED, LINEAR, PERCENTILE, MINMAX, MEDIAN = range(7)
+NONE, SIGMA, WINSORIZED, LINEAR, PERCENTILE, MINMAX, MEDIAN, AUTO = range(8)
 
 # None of these flags reorders a sum or lets a NaN be forgotten; division by zero must not branch.
 _FLAGS = {"contract", "nsz", "arcp"}
@@ -40,14 +40,52 @@ _MAX_PASSES = 30  # of one winsorizing; it settles after three or four
 @INNER
 def sort_block(block: Any, net: Any, lanes: int) -> None:
     """Sort the columns of `block` in place by the comparators `net`, int32 (m, 2)."""
+    smaller = np.empty(LANES, np.float32)
     for q in range(net.shape[0]):
         upper = block[net[q, 0]]
         lower = block[net[q, 1]]
+        # Through memory of its own: LLVM turns a minimum that goes back to where one of the two came from into a
+        # masked store, which takes three times as long.
         for k in range(lanes):
             x = upper[k]
             y = lower[k]
-            upper[k] = x if x < y else y
-            lower[k] = y if x < y else x
+            smaller[k] = x if x < y else y
+            lower[k] = x if x > y else y
+        for k in range(lanes):
+            upper[k] = smaller[k]
+
+
+@INNER
+def average_block(
+    samples: Any,
+    x0: int,
+    lanes: int,
+    inverse_sigma: Any,
+    weight: Any,
+    lo: Any,
+    hi: Any,
+    median: Any,
+    t: Any,
+    out: Any,
+) -> None:
+    """Weighted mean of the samples whose residual lies from `lo` to `hi`."""
+    total = t[2]
+    weights = t[3]
+    for k in range(lanes):
+        total[k] = _ZERO
+        weights[k] = _ZERO
+    for i in range(samples.shape[0]):
+        row = samples[i, x0:]
+        scale = inverse_sigma[i]
+        w = weight[i]
+        for k in range(lanes):
+            d = row[k] - median[k]
+            r = d * scale
+            keep = (r >= lo[k]) & (r <= hi[k]) & (row[k] < BIG)
+            weights[k] += w if keep else _ZERO
+            total[k] += w * d if keep else _ZERO
+    for k in range(lanes):
+        out[k] = median[k] + total[k] / weights[k] if weights[k] > _ZERO else np.float32(np.nan)
 
 
 @INNER
@@ -145,7 +183,7 @@ def clip_block(
     block : sorted residuals (n, LANES), the median of which is at 0; destroyed
     lanes : how many of the columns matter
     low, high : kappas
-    floor : least sigma to judge by
+    floor : float32 (LANES,), least sigma to judge by
     first, last : int32 (LANES,), the range of rows with samples, then of those kept
     least, most : float32 (LANES,), get the least and greatest residual kept
     t : float32 (SCRATCH_ROWS, LANES)
@@ -161,6 +199,7 @@ def clip_block(
     sigma = t[7]
     lower = t[8]
     upper = t[9]
+    own_floor = t[10]
     for k in range(lanes):
         p = first[k]
         q = last[k]
@@ -168,6 +207,7 @@ def clip_block(
         a[k] = p
         b[k] = q
         count[k] = np.float32(max(q - p, 1))
+        own_floor[k] = floor[k]
         center[k] = _ZERO
         # the middle half of the samples tells sigma well enough to begin with
         sigma[k] = _ZERO
@@ -194,7 +234,7 @@ def clip_block(
                 continue
             passes[k] += 1
             if t[4, k] == _ONE or passes[k] >= _MAX_PASSES:
-                spread = sigma[k] if sigma[k] > floor else floor
+                spread = sigma[k] if sigma[k] > own_floor[k] else own_floor[k]
                 lo = center[k] - low * spread
                 hi = center[k] + high * spread
                 p = a[k]
@@ -230,7 +270,7 @@ def clip_block(
                     a[left] = a[k]
                     b[left] = b[k]
                     passes[left] = passes[k]
-                    for row in range(5, 10):
+                    for row in range(5, 11):
                         t[row, left] = t[row, k]
                     for i in range(n):
                         block[i, left] = block[i, k]

@@ -70,13 +70,13 @@ def median_network(n: int) -> NDArray[np.int32]:
 
 
 def rejection_code(method: Method, reject: Rejection) -> int:
-    """The kernels' number for a combination; `auto` stands for its winsorized part."""
+    """The kernels' number for a combination; `auto` stands for its rule for many frames."""
     from astrotui.imaging import clip_kernels as kernels
 
     if method == "median":
         return kernels.MEDIAN
     return {
-        "auto": kernels.WINSORIZED,
+        "auto": kernels.AUTO,
         "none": kernels.NONE,
         "sigma": kernels.SIGMA,
         "winsorized": kernels.WINSORIZED,
@@ -122,10 +122,11 @@ def combine_stack(
     - percentile: samples further from the median than the fraction `low`, `high` of it go, once.
     - minmax: the `low` lowest and `high` highest go, in proportion where they would be all. The same as
       `ccdproc.Combiner.clip_extrema` on complete cubes; missing samples are not counted here.
-    - auto: each residual is divided by its frame's `sigma` first. From 8 frames on winsorized with sigma at least 1;
-      with fewer, |x - median| beyond 5/3 of the kappas times sqrt(sigma^2 + photon noise + (0.1 steepest
-      difference to a neighbor)^2), and beyond two fifths of that within two pixels of a sample of the same frame
-      that goes. Without `sigma` it is estimated, equal for all, from the cube.
+    - auto: each residual is divided by its frame's `sigma` first. From 8 frames on winsorized with sigma at least 1,
+      and for pixels that lose samples nevertheless at least that of photon noise and (0.1 steepest difference to
+      a neighbor)^2 added to it; with fewer, |x - median| beyond 5/3 of the kappas times sqrt(sigma^2 + photon noise +
+      (0.1 steepest difference to a neighbor)^2), and beyond two fifths of that within two pixels of a sample of the
+      same frame that goes. Without `sigma` it is estimated, equal for all, from the cube.
 
     Parameters
     ----------
@@ -150,14 +151,12 @@ def combine_stack(
     data, weight = _checked(cube, method, reject, weights)
     n = len(data)
     below, above = _limits(reject, low, high)
-    noise = np.ones(n, np.float32)
     if reject == "auto" and method == "average":
         noise = _known_noise(data) if sigma is None else np.asarray(sigma, np.float32)
         if noise.shape != (n,) or not (noise > 0).all():
             raise ValueError("sigma needs one positive number for each frame")
-        if n < KNOWN_NOISE_BELOW:
-            rate = np.zeros(n, np.float32) if photon is None else np.asarray(photon, np.float32)
-            return _by_known_noise(data, cube.shape[1:], below, above, noise, rate, sky, weight)
+        rate = np.zeros(n, np.float32) if photon is None else np.asarray(photon, np.float32)
+        return _by_known_noise(data, cube.shape[1:], below, above, noise, rate, sky, weight)
     if reject == "percentile":
         check_percentile(float(np.nanmedian(data)), float(np.median(_known_noise(data))))
     flat = data.reshape(n, -1)
@@ -174,8 +173,7 @@ def combine_stack(
             tile,
             columns,
             rejection_code(method, reject),
-            (below, above, 1.0 if reject == "auto" else 0.0),
-            (1 / noise)[None].astype(np.float32),
+            (below, above),
             weight,
             value[:, :, start : start + columns],
             counts[..., start : start + columns],
@@ -187,8 +185,7 @@ def run_tile(
     tile: Float32Array,
     columns: int,
     method: int,
-    limits: tuple[float, float, float],
-    inverse_sigma: Float32Array,
+    limits: tuple[float, float],
     weight: Float32Array,
     value: Float32Array,
     counts: NDArray[np.uint16],
@@ -198,9 +195,8 @@ def run_tile(
     Parameters
     ----------
     tile : float32 (planes, rows, n, columns or more); changed
-    method : of `rejection_code`
-    limits : low, high, and the least sigma in units of 1 / inverse_sigma (0: all inverse_sigma are 1)
-    inverse_sigma : float32 (planes, n)
+    method : of `rejection_code`, but AUTO
+    limits : low, high
     weight : float32 (n,)
     value : float32 (planes, rows, columns), gets the combination
     counts : uint16 (3, planes, rows, columns), gets samples rejected low and high, and all there are
@@ -208,7 +204,7 @@ def run_tile(
     from astrotui.imaging import clip_kernels as kernels
 
     net = sorting_network(tile.shape[2])
-    low, high, floor = (np.float32(limit) for limit in limits)
+    low, high = (np.float32(limit) for limit in limits)
     if method in (kernels.LINEAR, kernels.PERCENTILE, kernels.MINMAX):
         from astrotui.imaging.rank_kernels import combine_tile_by_rank
 
@@ -217,7 +213,67 @@ def run_tile(
     from astrotui.imaging.combine_kernels import combine_tile
 
     middle = median_network(tile.shape[2])
-    combine_tile(tile, columns, net, middle, method, low, high, floor, inverse_sigma, weight, value, *counts)
+    combine_tile(tile, columns, net, middle, method, low, high, weight, value, *counts)
+
+
+def run_auto_tile(
+    tile: Float32Array,
+    columns: int,
+    margin: int,
+    limits: tuple[float, float],
+    sigma: Float32Array,
+    typical: tuple[Float32Array, Float32Array],
+    sky: Float32Array,
+    weight: Float32Array,
+    value: Float32Array,
+    counts: NDArray[np.uint16],
+) -> None:
+    """Reject and combine a tile of many frames by what is known of their noise.
+
+    Parameters
+    ----------
+    tile : float32 (planes, rows, n, columns or more), with `margin` pixels around what is wanted
+    columns : width of the tile in pixels, margins included
+    limits : low, high
+    sigma : float32 (planes, n), noise of a sample
+    typical : float32 (planes,) each, of `typical_noise`
+    sky : float32 (planes,), level of the background
+    weight, value, counts : as for `run_tile`, without the margin
+    """
+    from astrotui.imaging.auto_kernels import auto_tile
+
+    net = sorting_network(tile.shape[2])
+    low, high = (np.float32(limit) for limit in limits)
+    auto_tile(tile, columns, margin, margin, net, low, high, 1 / sigma, weight, *typical, sky, value, *counts)
+
+
+def run_known_noise_tile(
+    tile: Float32Array,
+    columns: int,
+    margin: int,
+    limits: tuple[float, float],
+    variance: Float32Array,
+    photon: Float32Array,
+    sky: Float32Array,
+    weight: Float32Array,
+    value: Float32Array,
+    counts: NDArray[np.uint16],
+) -> None:
+    """As `run_auto_tile` for few frames; variance and photon are float32 (planes, n)."""
+    from astrotui.imaging.combine_kernels import median_tile
+    from astrotui.imaging.known_noise_kernels import known_noise_tile
+
+    median = np.empty((*tile.shape[:2], columns), np.float32)
+    median_tile(tile, columns, sorting_network(tile.shape[2]), median)
+    low, high = (np.float32(limit) for limit in limits)
+    known_noise_tile(tile, median, margin, margin, low, high, variance, photon, sky, weight, value, *counts)
+
+
+def typical_noise(
+    sigma: NDArray[np.floating[Any]], photon: NDArray[np.floating[Any]]
+) -> tuple[Float32Array, Float32Array]:
+    """Noise of the frame in the middle, and variance per ADU above the sky there: float32 (planes,) of (planes, n)."""
+    return np.median(sigma, axis=1).astype(np.float32), np.median(photon, axis=1).astype(np.float32)
 
 
 def fill_tile(tile: Float32Array, samples: NDArray[np.floating[Any]]) -> None:
@@ -287,33 +343,23 @@ def _by_known_noise(
     sky: float,
     weight: Float32Array,
 ) -> CombineResult:
-    from astrotui.imaging.combine_kernels import median_tile
-    from astrotui.imaging.known_noise_kernels import known_noise_tile
-
+    """`auto` of a whole image, by the rule for as many frames as there are."""
     n = len(data)
     rows, columns = (1, int(np.prod(shape))) if len(shape) < 2 else shape[-2:]
     images = data.reshape(n, -1, rows, columns)
     planes = images.shape[1]
     tile = new_tile(planes, rows, columns, n)
     fill_tile(tile, images)
-    median = np.empty((planes, rows, columns), np.float32)
-    median_tile(tile, columns, sorting_network(n), median)
     value = np.empty((planes, rows, columns), np.float32)
     counts = np.empty((3, planes, rows, columns), np.uint16)
-    known_noise_tile(
-        tile,
-        median,
-        0,
-        0,
-        np.float32(low * KNOWN_NOISE_KAPPA),
-        np.float32(high * KNOWN_NOISE_KAPPA),
-        np.repeat(noise[None] ** 2, planes, axis=0),
-        np.repeat(rate[None], planes, axis=0),
-        np.full(planes, sky, np.float32),
-        weight,
-        value,
-        *counts,
-    )
+    sigma, photon = np.repeat(noise[None], planes, axis=0), np.repeat(rate[None], planes, axis=0)
+    skies = np.full(planes, sky, np.float32)
+    if n >= KNOWN_NOISE_BELOW:
+        typical = typical_noise(sigma, photon)
+        run_auto_tile(tile, columns, 0, (low, high), sigma, typical, skies, weight, value, counts)
+        return _result(value, counts, shape)
+    limits = low * KNOWN_NOISE_KAPPA, high * KNOWN_NOISE_KAPPA
+    run_known_noise_tile(tile, columns, 0, limits, sigma**2, photon, skies, weight, value, counts)
     return _result(value, counts, shape)
 
 

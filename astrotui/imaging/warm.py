@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astrotui.imaging.combine import new_tile, rejection_code, run_tile, sorting_network
+from astrotui.imaging.combine import new_tile, run_auto_tile, run_known_noise_tile, typical_noise
 from astrotui.imaging.resample import warp_tile
 from astrotui.imaging.warp import Interpolation, places, plan_warp
 
@@ -19,9 +19,7 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     mosaic : frames are color filter mosaics
     """
     from astrotui.imaging.calibrate_kernels import calibrate_stored_rows, fill_defects, mirror_edges
-    from astrotui.imaging.combine_kernels import median_tile
     from astrotui.imaging.debayer import MALVAR, STRIDE
-    from astrotui.imaging.known_noise_kernels import known_noise_tile
     from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
 
     planes = 3 if mosaic else 1
@@ -63,12 +61,9 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     value = np.empty((planes, _SIZE, _SIZE), np.float32)
     counts = np.empty((3, planes, _SIZE, _SIZE), np.uint16)
     # edges that few frames cover are judged by the known noise
-    median_tile(tile, _SIZE, sorting_network(3), value)
-    limit = np.float32(5)
-    known_noise_tile(
-        tile, value, 0, 0, limit, limit, ones, ones, ones[:, 0].copy(), ones[0], np.empty_like(value), *counts
-    )
-    run_tile(tile, _SIZE, rejection_code("average", "auto"), (3.0, 3.0, 1.0), ones, ones[0], value, counts)
+    sky, limits = ones[:, 0].copy(), (5.0, 5.0)
+    run_known_noise_tile(tile, _SIZE, 0, limits, ones, ones, sky, ones[0], value, counts)
+    run_auto_tile(tile, _SIZE, 0, limits, ones, typical_noise(ones, ones), sky, ones[0], value, counts)
 
 
 def warm_drizzle() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from astrotui.imaging.combine import KNOWN_NOISE_BELOW, KNOWN_NOISE_KAPPA, rejection_code
+from astrotui.imaging.combine import KNOWN_NOISE_BELOW, KNOWN_NOISE_KAPPA, rejection_code, typical_noise
 from astrotui.imaging.types import Float32Array, Float64Array
 from astrotui.stacking.recipe import Recipe
 
@@ -16,8 +16,9 @@ class CombineRule:
     Attributes
     ----------
     method : number of the kernels, or None for clipping by known noise
-    low, high, floor : limits
-    inverse_sigma, variance, photon : float32 (planes, n)
+    low, high : limits
+    sigma, variance, photon : float32 (planes, n)
+    typical : float32 (planes,) each, of `typical_noise`
     weight : float32 (n,)
     sky : float32 (planes,)
     few : pixels with few samples have a rule of their own
@@ -26,10 +27,10 @@ class CombineRule:
     method: int | None
     low: float
     high: float
-    floor: float
-    inverse_sigma: Float32Array
+    sigma: Float32Array
     variance: Float32Array
     photon: Float32Array
+    typical: tuple[Float32Array, Float32Array]
     weight: Float32Array
     sky: Float32Array
     few: bool = False
@@ -42,9 +43,11 @@ class CombineRule:
     @property
     def margin(self) -> int:
         """Pixels around a tile that its rejection looks at."""
-        from astrotui.imaging.known_noise_kernels import MARGIN
+        from astrotui.imaging import auto_kernels, clip_kernels, known_noise_kernels
 
-        return MARGIN if self.method is None else 0
+        if self.method is None:
+            return known_noise_kernels.MARGIN
+        return auto_kernels.MARGIN if self.method == clip_kernels.AUTO else 0
 
 
 def combine_rule(
@@ -64,19 +67,19 @@ def combine_rule(
     sky : (planes,)
     """
     count = len(weights)
+    sigma = np.maximum(sigma, 1e-6)
     low, high = recipe.limits
     reject = recipe.reject if count > 2 else "none"
     known = recipe.combine == "average" and reject == "auto" and count < KNOWN_NOISE_BELOW
     auto = recipe.combine == "average" and reject == "auto"
-    inverse = 1 / np.maximum(sigma, 1e-6) if auto else np.ones_like(sigma)
     return CombineRule(
         None if known else rejection_code(recipe.combine, reject),
         low * KNOWN_NOISE_KAPPA if known else low,
         high * KNOWN_NOISE_KAPPA if known else high,
-        1.0 if auto else 0.0,
-        inverse.astype(np.float32),
+        sigma.astype(np.float32),
         (sigma**2).astype(np.float32),
         photon.astype(np.float32),
+        typical_noise(sigma, photon),
         weights.astype(np.float32),
         sky.astype(np.float32),
         few=auto and not known,

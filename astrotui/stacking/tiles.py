@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.imaging.combine import KNOWN_NOISE_BELOW, run_tile, sorting_network, tile_width
+from astrotui.imaging.combine import (
+    KNOWN_NOISE_BELOW,
+    run_auto_tile,
+    run_known_noise_tile,
+    run_tile,
+    tile_width,
+)
 from astrotui.imaging.resample import warp_tile
 from astrotui.imaging.types import Float32Array
 from astrotui.imaging.warp import Interpolation, Place, Warp, Window, places
@@ -317,40 +323,24 @@ class TileWorker:
         rows: int,
         columns: int,
     ) -> tuple[NDArray[Any], ...]:
-        from astrotui.imaging.combine_kernels import median_tile
-        from astrotui.imaging.known_noise_kernels import known_noise_tile
+        from astrotui.imaging.clip_kernels import AUTO
 
         weight = np.ascontiguousarray(rule.weight[present])
         value = self._buffer("value", (self._planes, rows, columns))
         counts = self._buffer("counts", (3, self._planes, rows, columns), np.uint16)
+        limits = rule.low, rule.high
+        sigma, variance, photon = (
+            np.ascontiguousarray(of[:, present]) for of in (rule.sigma, rule.variance, rule.photon)
+        )
+        wide, margin = place.columns, rule.margin
         if rule.method is None:
-            median = self._buffer("median", (self._planes, place.rows, place.columns))
-            median_tile(tile, place.columns, sorting_network(len(present)), median)
-            known_noise_tile(
-                tile,
-                median,
-                rule.margin,
-                rule.margin,
-                np.float32(rule.low),
-                np.float32(rule.high),
-                np.ascontiguousarray(rule.variance[:, present]),
-                np.ascontiguousarray(rule.photon[:, present]),
-                rule.sky,
-                weight,
-                value,
-                *counts,
+            run_known_noise_tile(
+                tile, wide, margin, limits, variance, photon, rule.sky, weight, value, counts
             )
+        elif rule.method == AUTO:
+            run_auto_tile(tile, wide, margin, limits, sigma, rule.typical, rule.sky, weight, value, counts)
         else:
-            run_tile(
-                tile,
-                columns,
-                rule.method,
-                (rule.low, rule.high, rule.floor),
-                np.ascontiguousarray(rule.inverse_sigma[:, present]),
-                weight,
-                value,
-                counts,
-            )
+            run_tile(tile, columns, rule.method, limits, weight, value, counts)
         return value, *counts
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:

@@ -108,3 +108,56 @@ def test_the_noise_is_found_when_it_is_not_told() -> None:
     hit, core = with_trail(frames, 500.0)
     result = combine_stack(hit, reject="auto")
     assert result.high_rejected[core].mean() > 0.97
+
+
+@pytest.mark.parametrize("n", [12, 40])
+def test_stars_keep_their_light_when_few_frames_are_softer(n: int) -> None:
+    """A clip by noise alone takes the flanks of stars in frames of another seeing, and so their light."""
+    rng = np.random.default_rng(n)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    places = [(sx, sy) for sy in range(16, 150, 24) for sx in range(16, 250, 24)]
+    flux = 10 ** rng.uniform(4, 5, len(places))
+    frames = []
+    for i in range(n):
+        sigma = 1.4 if i % 6 == 5 else 1.2
+        light = np.zeros(SHAPE)
+        for (sx, sy), f in zip(places, flux, strict=True):
+            light += f / (2 * np.pi * sigma**2) * np.exp(-((x - sx) ** 2 + (y - sy) ** 2) / (2 * sigma**2))
+        photon = NOISE**2 / SKY
+        frames.append(SKY + light + rng.normal(size=SHAPE) * np.sqrt(NOISE**2 + photon * light))
+    cube = np.array(frames, np.float32)
+    kept, plain = auto(cube).value - SKY, combine_stack(cube).value - SKY
+    around = np.s_[-9:10]
+    ratios = np.array(
+        [
+            kept[sy + around.start : sy + around.stop, sx + around.start : sx + around.stop].sum()
+            / plain[sy + around.start : sy + around.stop, sx + around.start : sx + around.stop].sum()
+            for sx, sy in places
+        ]
+    )
+    assert abs(np.median(ratios) - 1) < 0.006  # the same for all: what the softer frames spread furthest
+    assert 1.4826 * np.median(np.abs(ratios - np.median(ratios))) < 0.001
+
+
+def test_where_tiles_meet_changes_no_bit() -> None:
+    """A pixel looks at its neighbors: with its margin, a part of an image is what it is in the whole."""
+    from astrotui.imaging.auto_kernels import MARGIN
+    from astrotui.imaging.combine import fill_tile, new_tile, run_auto_tile, typical_noise
+
+    frames = with_trail(scene(12, seed=5), 1000.0)[0]
+    frames[3, 40:60, 30:90] = np.nan
+    n, top, left, rows, columns = 12, 31, 45, 50, 101
+    part = frames[:, top - MARGIN : top + rows + MARGIN, left - MARGIN : left + columns + MARGIN]
+    tile = new_tile(1, rows + 2 * MARGIN, columns + 2 * MARGIN, n)
+    fill_tile(tile, part[:, None])
+    sigma = np.full((1, n), NOISE, np.float32)
+    photon = np.full((1, n), NOISE**2 / SKY, np.float32)
+    value, counts = np.empty((1, rows, columns), np.float32), np.empty((3, 1, rows, columns), np.uint16)
+    sky, weight = np.full(1, SKY, np.float32), np.ones(n, np.float32)
+    typical = typical_noise(sigma, photon)
+    run_auto_tile(tile, columns + 2 * MARGIN, MARGIN, (3.0, 3.0), sigma, typical, sky, weight, value, counts)
+    whole = auto(frames)
+    here = np.s_[top : top + rows, left : left + columns]
+    assert np.array_equal(value[0], whole.value[here])
+    assert np.array_equal(counts[0, 0], whole.low_rejected[here])
+    assert np.array_equal(counts[1, 0], whole.high_rejected[here])
