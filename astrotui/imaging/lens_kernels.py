@@ -6,7 +6,7 @@ import numpy as np
 
 from astrotui.imaging.clip_kernels import INNER, KERNEL
 from astrotui.imaging.mapping import NEWTON_STEPS
-from astrotui.imaging.resample_kernels import COLUMNS, TAPS, _all_weights, _run_general
+from astrotui.imaging.tap_kernels import COLUMNS, TAPS, all_weights, run_general
 
 _HALF = np.float32(0.5)
 
@@ -101,10 +101,10 @@ def warp_through_lens(
                 past_x[i] = np.float32(x - ix) - _HALF
                 past_y[i] = np.float32(y - iy) - _HALF
                 at[i] = (int(iy) - top - 2) * width + int(ix) - left - 2
-            _all_weights(table, nearest, run, past_x, wx)
-            _all_weights(table, nearest, run, past_y, wy)
+            all_weights(table, nearest, run, past_x, wx)
+            all_weights(table, nearest, run, past_y, wy)
             for k in range(count):
-                _run_general(
+                run_general(
                     flat[k * height * width :],
                     width,
                     run,

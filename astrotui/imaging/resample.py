@@ -223,7 +223,7 @@ def resample(
         The transform is singular or mirrors; the image has more than three planes.
     """
     from astrotui.imaging.debayer import STRIDE
-    from astrotui.imaging.resample_kernels import COLUMNS, FIRST_PASS_ROW
+    from astrotui.imaging.tap_kernels import COLUMNS, FIRST_PASS_ROW
 
     source = np.asarray(image, np.float32)
     planes = source[None] if source.ndim == 2 else source

@@ -6,15 +6,8 @@ import numpy as np
 
 from astrotui.imaging.clip_kernels import KERNEL
 from astrotui.imaging.debayer import HALO, STRIDE, demosaic_row
-from astrotui.imaging.resample_kernels import (
-    COLUMNS,
-    FIRST_PASS_ROW,
-    WEIGHTS,
-    along_row,
-    down_columns,
-    mask_outside,
-    tap_weights,
-)
+from astrotui.imaging.resample_kernels import along_row, down_columns, mask_outside
+from astrotui.imaging.tap_kernels import COLUMNS, FIRST_PASS_ROW, WEIGHTS, is_narrow, tap_weights
 
 
 @KERNEL
@@ -75,6 +68,7 @@ def warp_window(
     whole = np.empty(COLUMNS, np.int32)
     weights = np.empty(WEIGHTS, np.float32)
     colors = np.empty(3 * STRIDE, np.float32)
+    narrow = is_narrow(table, nearest)
     halo = HALO if demosaic >= 0 else 0
     result_planes = tile.shape[0]
     # rows that the second pass reads: its extremes are at the corners
@@ -102,11 +96,24 @@ def warp_window(
                 colors[STRIDE:],
                 colors[2 * STRIDE :],
             )
-            along_row(colors, 3, STRIDE, halo, width - halo, left, columns, whole, weights, allow, target)
+            along_row(
+                colors, 3, STRIDE, halo, width - halo, left, columns, whole, weights, narrow, allow, target
+            )
         else:
             source = window[y * STRIDE :]
             along_row(
-                source, result_planes, plane_spacing, 0, width, left, columns, whole, weights, allow, target
+                source,
+                result_planes,
+                plane_spacing,
+                0,
+                width,
+                left,
+                columns,
+                whole,
+                weights,
+                narrow,
+                allow,
+                target,
             )
     last = max(first, last)
     inner = first_pass[first * FIRST_PASS_ROW :]
@@ -120,6 +127,7 @@ def warp_window(
             columns,
             whole,
             weights,
+            narrow,
             allow,
             factor,
             offset,

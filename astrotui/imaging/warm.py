@@ -20,7 +20,7 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     """
     from astrotui.imaging.calibrate_kernels import calibrate_stored_rows, fill_defects, mirror_edges
     from astrotui.imaging.debayer import MALVAR, STRIDE
-    from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
+    from astrotui.imaging.tap_kernels import FIRST_PASS_ROW
 
     planes = 3 if mosaic else 1
     master = np.zeros((_SIZE, _SIZE), np.float32)

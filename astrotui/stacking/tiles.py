@@ -209,7 +209,7 @@ class TileWorker:
         sample: int,
     ) -> None:
         from astrotui.imaging.debayer import STRIDE
-        from astrotui.imaging.resample_kernels import FIRST_PASS_ROW
+        from astrotui.imaging.tap_kernels import FIRST_PASS_ROW
 
         pixels = self._buffer("pixels", (task.raw_planes, window.height, STRIDE))
         if task.superpixel:
