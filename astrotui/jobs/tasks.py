@@ -211,7 +211,7 @@ def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
         ).all()
         choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
         try:
-            calibrations, groups = plan_calibrations(db, sessions, choices)
+            calibrations, groups = plan_calibrations(db, sessions, choices, request.recipe.master)
         except AstrotuiError as error:
             work.log.info("masters are made after measuring: %s", clean(error, 300))
             return

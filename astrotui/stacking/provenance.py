@@ -260,6 +260,8 @@ def _recipe_cards(cards: _Cards, plan: StackPlan, facts: ResultFacts) -> None:
         key = {"dark": "DARKFRAM", "bias": "BIASFRAM", "flat": "FLATFRAM"}.get(kind)
         if key:
             cards.add(key, name, f"master {kind}")
+    if facts.masters:
+        cards.add("MASTERS", recipe.master, "combination of calibration frames")
 
 
 def _history(plan: StackPlan, facts: ResultFacts, frames: Sequence[PlanFrame]) -> list[str]:
