@@ -145,6 +145,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         name = f"{clean(error.filename, 300)}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error}", 1, debug)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours: the last place to make one line of it
+        _fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", 1, debug)
 
 
 def _open_closed_streams() -> None:

@@ -100,12 +100,28 @@ def test_listing_for_other_programs(run: Run, samples: Path) -> None:
         (["cull", "1", "--preset", "brutal"], 2, "brutal"),
         (["compose", "rgb", "/a.fits"], 2, "rgb takes 3 images"),
         (["compose", "hoo", "/nowhere.fits"], 1, "/nowhere.fits"),
+        (["exposure", "--focal", "nan", "--json"], 2, "--focal"),
+        (["exposure", "--focal", "inf"], 2, "--focal"),
+        (["exposure", "--focal", "1e-300", "--crop", "1e-300"], 2, "--focal"),
+        (["exposure", "--focal", "50", "--dec", "nan"], 2, "--dec"),
+        (["solve", "1", "--limit", "nan"], 2, "--limit"),
     ],
 )
 def test_one_clear_line(run: Run, words: list[str], code: int, message: str) -> None:
     ran = run(*words)
     assert ran.code == code and message in ran.err
     assert ran.out == "" and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+def test_a_mistake_of_ours_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("astrotui.cli.common.State.open", broken)
+    ran = run("sessions", "--json")
+    assert ran.code == 1 and ran.out == ""
+    assert ran.err == "astrotui: internal error: ZeroDivisionError: division by zero; --debug shows where\n"
+    assert "Traceback" in run("sessions", "--debug").err
 
 
 @pytest.mark.parametrize(
