@@ -109,6 +109,11 @@ def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
     # It would draw into a file, and be woken without end by an input that is over.
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__)):
         raise click.ClickException("the app needs a terminal; `astrotui help` lists the commands")
+    if roots:
+        from astrotui.library.roots import check_outside
+
+        for root in roots:
+            check_outside(state.catalog_file, root)
     from astrotui.tui.start import run_app
 
     run_app(state.catalog_file, roots)

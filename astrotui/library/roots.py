@@ -41,9 +41,10 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
     Raises
     ------
     AstrotuiError
-        `given` is not a folder that can be read.
+        `given` is not a folder that can be read, or the catalogue lies in it.
     """
     folder = check_folder(given)
+    check_outside(catalog.path, folder)
     with catalog.read() as db:
         roots = list(db.scalars(select(Root)))
         place = _known_place(roots, folder)
@@ -117,6 +118,29 @@ def check_folder(given: Path) -> Path:
     except UnicodeEncodeError:
         raise AstrotuiError(f"{name}: the folder's name is not UTF-8; rename it to index it") from None
     return folder
+
+
+def check_outside(catalog_file: Path, folder: Path) -> None:
+    """Refuse a folder in which the catalogue lies, or would: nothing is ever written among frames.
+
+    A hidden folder, such as `.local` of a home folder, is not looked into and so not a part of the library.
+
+    Raises
+    ------
+    AstrotuiError
+        It does.
+    """
+    try:
+        place, root = catalog_file.expanduser().resolve(), folder.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return  # whoever opens them says what is wrong
+    if root in place.parents and not any(
+        part.startswith(".") for part in place.parent.relative_to(root).parts
+    ):
+        raise AstrotuiError(
+            f"{clean(folder, 400)}: the catalogue {clean(place, 400)} lies in this folder, and nothing is written "
+            "among frames; name another place with --catalog"
+        )
 
 
 def check_not_empty(catalog: Catalog, folder: Path) -> None:

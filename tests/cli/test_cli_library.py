@@ -139,6 +139,20 @@ def test_an_unknown_id_is_a_wrong_word(run: Run, samples: Path, words: str) -> N
     assert ran.code == 2 and ran.err.count("\n") == 1 and ran.out == "", ran
 
 
+@pytest.mark.parametrize("place", ["night/catalog.sqlite", "night/deep/er/catalog.sqlite"])
+def test_a_catalogue_never_lies_among_frames(run: Run, samples: Path, tmp_path: Path, place: str) -> None:
+    shutil.copytree(samples / "DWARF3", tmp_path / "night")
+    before = sorted((tmp_path / "night").rglob("*"))
+    ran = run("--catalog", str(tmp_path / place), "index", str(tmp_path / "night"))
+    assert ran.code == 1 and "--catalog" in ran.err and ran.err.count("\n") == 1
+    assert sorted((tmp_path / "night").rglob("*")) == before
+    # A catalogue that came to lie there otherwise is not indexed around, either.
+    assert run("--catalog", str(tmp_path / place), "sessions").code == 0
+    assert run("--catalog", str(tmp_path / place), "index", str(tmp_path / "night")).code == 1
+    hidden = tmp_path / "night" / ".local" / "catalog.sqlite"  # such as that of a home folder
+    assert run("--catalog", str(hidden), "index", str(tmp_path / "night")).code == 0
+
+
 def test_control_sequences_never_reach_the_terminal(run: Run, tmp_path: Path) -> None:
     from tests.library.conftest import _write
 
