@@ -19,6 +19,20 @@ from astrotui.imaging.types import StarList
 from astrotui.stacking.recipe import Recipe
 
 PLAN_VERSION = 1
+_CIRCUMSTANCES = frozenset(
+    (
+        "name",
+        "output",
+        "manifest",
+        "skipped",
+        "sessions",
+        "band_rows",
+        "memory_bytes",
+        "warnings",
+        "software",
+        "reused",
+    )
+)
 MasterKind = Literal["dark", "bias", "flat", "dark-flat"]
 
 
@@ -200,6 +214,17 @@ class StackPlan:
     def digest(self) -> str:
         """Digest of the whole plan: the name of its file."""
         return _digest(self.to_dict())
+
+    def content_digest(self) -> str:
+        """Digest of what the pixels follow from: the same for a stack that is run again, wherever its result goes.
+
+        Neither memory nor what an earlier stack spares this one changes a bit of it.
+        """
+        table = {name: value for name, value in self.to_dict().items() if name not in _CIRCUMSTANCES}
+        frames = [*table["frames"], *([table["anchor"]] if table["anchor"] else [])]
+        for frame in frames:
+            del frame["transform"], frame["session_id"]
+        return _digest(table)
 
     @property
     def base(self) -> PlanFrame:

@@ -129,7 +129,7 @@ def result_header(
     cards.add("NOISE", facts.noise_adu, "[adu] noise of a pixel")
     cards.add("FWHM", facts.fwhm_px, "[pix] median full width at half maximum of stars")
     cards.add("SWCREATE", f"astrotui {__version__}", "program that made this image")
-    cards.add("PLANDGST", plan.digest()[:32], "digest of the plan, see the manifest")
+    cards.add("PLANDGST", plan.content_digest()[:32], "digest of frames, masters and recipe")
     placed = shift_wcs(plan.wcs, facts.dx, facts.dy, facts.scale)
     if placed:
         taken = {key for key, _, _ in placed}
