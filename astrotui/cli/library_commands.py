@@ -105,13 +105,12 @@ def _check_folders(catalog: "Catalog", folders: Sequence[Path], emptied: bool) -
 
     Beside others they become notes in the job's report; when there are no others, there is no job.
     """
-    from astrotui.library.roots import check_folder, check_not_empty, check_outside
+    from astrotui.library.roots import check_folder, check_not_empty
 
     problems = []
     for folder in folders:
         try:
             place = check_folder(folder)
-            check_outside(catalog.path, place)
             if not emptied:
                 check_not_empty(catalog, place)
         except AstrotuiError as error:

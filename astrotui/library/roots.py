@@ -41,10 +41,9 @@ def find_root(catalog: Catalog, given: Path) -> RootPlace:
     Raises
     ------
     AstrotuiError
-        `given` is not a folder that can be read, or the catalogue lies in it.
+        `given` is not a folder that can be read.
     """
     folder = check_folder(given)
-    check_outside(catalog.path, folder)
     with catalog.read() as db:
         roots = list(db.scalars(select(Root)))
         place = _known_place(roots, folder)
