@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,16 @@ def query_text(words: Sequence[str]) -> str:
         if word.startswith("--"):
             raise click.UsageError(f"no such option: {clean(word, 60)}")
     return " ".join(map(query_phrase, words))
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without NaN and infinity, which pass the comparisons of `click.FloatRange`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 def emit(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from astrotui.cli.common import State, emit, pass_state, shared_options
+from astrotui.cli.common import FiniteRange, State, emit, pass_state, shared_options
 from astrotui.errors import UsageError
 from astrotui.text import clean
 
@@ -46,24 +46,14 @@ def help_(context: click.Context, state: State, topic: str | None) -> None:
 
 
 @click.command()
+@click.option("--focal", type=FiniteRange(1e-6, 1e6), required=True, metavar="MM", help="Focal length.")
+@click.option("--crop", type=FiniteRange(1e-6, 1e6), default=1.0, show_default=True, help="Crop factor.")
+@click.option("--aperture", type=FiniteRange(1e-6, 1e6), metavar="N", help="f-number, for the NPF rule.")
+@click.option("--pitch", type=FiniteRange(1e-6, 1e6), metavar="UM", help="Pixel pitch, for the NPF rule.")
 @click.option(
-    "--focal", type=click.FloatRange(0, min_open=True), required=True, metavar="MM", help="Focal length."
+    "--dec", type=FiniteRange(-90, 90), default=0.0, show_default=True, help="Declination in degrees."
 )
-@click.option(
-    "--crop", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Crop factor."
-)
-@click.option(
-    "--aperture", type=click.FloatRange(0, min_open=True), metavar="N", help="f-number, for the NPF rule."
-)
-@click.option(
-    "--pitch", type=click.FloatRange(0, min_open=True), metavar="UM", help="Pixel pitch, for the NPF rule."
-)
-@click.option(
-    "--dec", type=click.FloatRange(-90, 90), default=0.0, show_default=True, help="Declination in degrees."
-)
-@click.option(
-    "--k", type=click.FloatRange(1, 3), default=1.0, show_default=True, help="1 pin-point stars to 3."
-)
+@click.option("--k", type=FiniteRange(1, 3), default=1.0, show_default=True, help="1 pin-point stars to 3.")
 @shared_options
 @pass_state
 def exposure(

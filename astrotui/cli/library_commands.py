@@ -47,8 +47,10 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
     prepare_worker("index")
     from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
     from astrotui.library.index_report import IndexReport
-    from astrotui.library.roots import list_roots
+    from astrotui.library.roots import check_outside, list_roots
 
+    for root in roots:
+        check_outside(state.catalog_file, root)  # before the catalogue is made there
     with state.open() as catalog:
         places = [root.expanduser().absolute() for root in roots] or list(list_roots(catalog))
         if not places:

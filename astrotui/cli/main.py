@@ -49,6 +49,10 @@ COMMANDS = {
 }
 
 
+class ReaderGoneError(Exception):
+    """What was written to is closed, such as the pipe to `head`; click would make a plain failure of it."""
+
+
 class Commands(click.Group):
     """Loads commands when they are asked for; words that are folders open the app on them."""
 
@@ -61,6 +65,12 @@ class Commands(click.Group):
         module, _, function = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(f"astrotui.cli.{module}"), function)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,9 +103,19 @@ def cli(context: click.Context) -> None:
 @click.pass_context
 def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
     """Open the app; add and index ROOTS in the background."""
+    state = context.ensure_object(State)
+    if state.json:
+        raise click.UsageError("--json needs a command; `astrotui help` lists them")
+    # It would draw into a file, and be woken without end by an input that is over.
+    if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__)):
+        raise click.ClickException("the app needs a terminal; `astrotui help` lists the commands")
+    if roots:
+        from astrotui.library.roots import check_outside
+
+        for root in roots:
+            check_outside(state.catalog_file, root)
     from astrotui.tui.start import run_app
 
-    state = context.ensure_object(State)
     run_app(state.catalog_file, roots)
 
 
@@ -103,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 nothing asked for was done, 2 the words were wrong."""
     warnings.filterwarnings("ignore")  # stderr is for people; libraries warn into job logs
     logging.getLogger("astrotui").addHandler(logging.NullHandler())
+    _open_closed_streams()
     state = State()
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
@@ -120,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         # The reader of a pipe went away; nothing is left to say, and Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -129,6 +150,21 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         name = f"{clean(error.filename, 300)}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error}", 1, debug)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours: the last place to make one line of it
+        _fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", 1, debug)
+
+
+def _open_closed_streams() -> None:
+    """Let what a shell closed (`>&-`) swallow what is written: Python has None there, and the next file the number."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        os.set_inheritable(number, True)
+        number = os.dup(number)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _fail(message: str, code: int, debug: bool) -> None:

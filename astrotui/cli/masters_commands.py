@@ -6,7 +6,7 @@ import click
 
 from astrotui.cli.common import State, emit, pass_state, shared_options, table
 from astrotui.config import parse_size, places
-from astrotui.text import plural
+from astrotui.text import clean, plural
 
 
 @click.command()
@@ -45,13 +45,22 @@ def masters(state: State, action: str, digest: str | None, output: Path | None, 
                 {
                     "digest": m.digest, "kind": m.kind, "path": str(m.path), "inputs": m.inputs, "size": m.size,
                     "created": m.created.isoformat() if m.created else None, "last_used": m.last_used.isoformat(),
+                    "method": m.method, "warnings": list(m.warnings),
                 }
                 for m in found
             ]
         )  # fmt: skip
         return
     rows = [
-        (m.digest[:12], m.kind, m.inputs, f"{m.size / 1e6:.1f} MB", f"{m.last_used:%Y-%m-%d}", m.path)
+        (
+            m.digest[:12],
+            m.kind,
+            m.inputs,
+            clean(m.method, 40),
+            f"{m.size / 1e6:.1f} MB",
+            f"{m.last_used:%Y-%m-%d}",
+            m.path,
+        )
         for m in found
     ]
-    click.echo(table(("DIGEST", "KIND", "INPUTS", "SIZE", "USED", "PATH"), rows, right=(2, 3)))
+    click.echo(table(("DIGEST", "KIND", "INPUTS", "METHOD", "SIZE", "USED", "PATH"), rows, right=(2, 4)))

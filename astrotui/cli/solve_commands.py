@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from astrotui.cli.common import State, emit, note, pass_state, shared_options
+from astrotui.cli.common import FiniteRange, State, emit, note, pass_state, shared_options
 from astrotui.errors import AstrotuiError
 from astrotui.text import plural
 
@@ -13,7 +13,7 @@ from astrotui.text import plural
 @click.argument("things", nargs=-1, required=True, metavar="SESSION|stack:ID ...")
 @click.option(
     "--limit",
-    type=click.FloatRange(1, 3600),
+    type=FiniteRange(1, 3600),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

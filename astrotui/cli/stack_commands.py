@@ -32,6 +32,7 @@ _HELP = {
     "resample": "Interpolation.",
     "frame": "Field of the result.",
     "cosmetic": "Filling of defect pixels.",
+    "master": "How kept samples of darks, flats and bias frames become a master.",
     "debayer": "Demosaicing of color frames.",
 }
 

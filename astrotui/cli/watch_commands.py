@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrotui.cli.common import ProgressLine, State, emit, note, number, pass_state, say, shared_options
+from astrotui.cli.common import (
+    FiniteRange,
+    ProgressLine,
+    State,
+    emit,
+    note,
+    number,
+    pass_state,
+    say,
+    shared_options,
+)
 from astrotui.cli.stack_commands import recipe_options
 from astrotui.config import parse_size
 from astrotui.errors import AstrotuiError, UsageError
@@ -68,7 +78,7 @@ def seconds_of(text: str, option: str, *, plain: float | None = 60.0) -> float:
 )
 @click.option(
     "--poll",
-    type=click.FloatRange(0.05, 600),
+    type=FiniteRange(0.05, 600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

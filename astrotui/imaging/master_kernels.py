@@ -1,4 +1,4 @@
-"""Compiled kernel that makes a master frame: a winsorized mean with a floor under its sigma.
+"""Compiled kernel that makes a master frame: mean or median after a winsorized clip with a floor under its sigma.
 
 The floor is the noise of the set. It keeps what a single pixel's few samples would throw away by chance: of
 samples without outliers a plain winsorized clip rejects 10 % at 3 frames and 1 % at 20, and of integers
@@ -21,12 +21,12 @@ _MAX_PASSES = 30
 
 
 @njit(nogil=True, cache=True, fastmath=_FLAGS, boundscheck=False)
-def winsorized_rows(cube: Any, rows: Any, net: Any, limits: Any, out: Any) -> None:
-    """Winsorized mean of n samples a pixel.
+def winsorized_rows(cube: Any, rows: Any, net: Any, limits: Any, median: bool, out: Any) -> None:
+    """Mean or median of n samples a pixel, without those that a winsorized clip rejects.
 
     For each pixel: sd about the median, then repeatedly clip to median +- 1.5 s and s = 1.134 sd(clipped),
     until s changes by at most 0.0005 of itself; s is at least `floor`. Samples under median - low s or over
-    median + high s go, and all is repeated until none goes. The mean of the rest is the result.
+    median + high s go, and all is repeated until none goes. The mean or median of the rest is the result.
 
     Parameters
     ----------
@@ -34,6 +34,7 @@ def winsorized_rows(cube: Any, rows: Any, net: Any, limits: Any, out: Any) -> No
     rows : first row to combine and the row after the last
     net : int32 (m, 2), see `combine.sorting_network`
     limits : low and high in units of s; and `floor`, the least s, in the unit of the samples
+    median : take the median of what is left instead of the mean
     out : float32 (rows, width), written; NaN where every sample is missing
     """
     n, _, width = cube.shape
@@ -50,12 +51,12 @@ def winsorized_rows(cube: Any, rows: Any, net: Any, limits: Any, out: Any) -> No
                 for k in range(lanes):
                     value = source[x0 + k]
                     row[k] = value if abs(value) < _BIG else _BIG  # false for NaN
-            _combine_block(block, lanes, net, limits, center, total, column, out[y, x0:])
+            _combine_block(block, lanes, net, limits, median, center, total, column, out[y, x0:])
 
 
 @njit(nogil=True, cache=True, fastmath=_FLAGS, boundscheck=False)
 def winsorized_stored_rows(
-    cube: Any, rows: Any, net: Any, limits: Any, below: Any, factors: Any, out: Any
+    cube: Any, rows: Any, net: Any, limits: Any, median: bool, below: Any, factors: Any, out: Any
 ) -> None:
     """As `winsorized_rows`, of pixels as FITS stores them: a third of the work of bringing them there first.
 
@@ -89,14 +90,22 @@ def winsorized_stored_rows(
                     for k in range(lanes):  # LANES is even: the column's parity is that of k
                         value = (row[k] - under[x0 + k]) * (odd if k & 1 else even)
                         row[k] = value if abs(value) < _BIG else _BIG
-            _combine_block(block, lanes, net, limits, center, total, column, out[y, x0:])
+            _combine_block(block, lanes, net, limits, median, center, total, column, out[y, x0:])
 
 
 @njit(nogil=True, fastmath=_FLAGS, boundscheck=False)
 def _combine_block(
-    block: Any, lanes: int, net: Any, limits: Any, center: Any, total: Any, column: Any, target: Any
+    block: Any,
+    lanes: int,
+    net: Any,
+    limits: Any,
+    median: bool,
+    center: Any,
+    total: Any,
+    column: Any,
+    target: Any,
 ) -> None:
-    """Winsorized means of the columns of a block, which is sorted; missing samples are _BIG."""
+    """Means or medians of what is kept in the columns of a block, which is sorted; missing samples are _BIG."""
     n = block.shape[0]
     low, high, floor = limits
     below = np.float32(low * floor)
@@ -117,16 +126,16 @@ def _combine_block(
     most = block[n - 1]
     for k in range(lanes):
         if center[k] - least[k] <= below and most[k] - center[k] <= above:
-            target[k] = center[k] + total[k] * share
+            target[k] = center[k] if median else center[k] + total[k] * share
         else:
             for i in range(n):
                 column[i] = block[i, k]
-            target[k] = _winsorized_mean(column, limits)
+            target[k] = _clipped(column, limits, median)
 
 
 @njit(nogil=True, cache=True)
-def _winsorized_mean(column: Any, limits: Any) -> float:
-    """The mean of one pixel's sorted samples; missing ones are last and at least 3e38."""
+def _clipped(column: Any, limits: Any, median: bool) -> float:
+    """Mean or median of what is kept of one pixel's sorted samples; missing ones are last and at least 3e38."""
     low, high, floor = limits
     a = 0
     b = column.shape[0]
@@ -154,6 +163,8 @@ def _winsorized_mean(column: Any, limits: Any) -> float:
             break
         a = p
         b = q
+    if median:
+        return float(0.5 * (column[(a + b) // 2] + column[(a + b - 1) // 2]))
     total = 0.0
     for i in range(a, b):
         total += column[i]
@@ -176,6 +187,6 @@ def _clipped_sd(column: Any, a: int, b: int, center: float, bound: float) -> flo
 def warm() -> None:
     """Compile the kernels, or load them from the cache, before they are timed or threads want them."""
     net, limits, out = np.array([[0, 1]], np.int32), (3.0, 3.0, 1.0), np.zeros((1, LANES), np.float32)
-    winsorized_rows(np.zeros((2, 1, LANES), np.float32), (0, 1), net, limits, out)
+    winsorized_rows(np.zeros((2, 1, LANES), np.float32), (0, 1), net, limits, False, out)
     nothing = np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32)
-    winsorized_stored_rows(np.zeros((2, 1, LANES), np.uint16), (0, 1), net, limits, *nothing, out)
+    winsorized_stored_rows(np.zeros((2, 1, LANES), np.uint16), (0, 1), net, limits, False, *nothing, out)

@@ -6,6 +6,7 @@ Imports nothing, for the processes that only name them.
 from typing import Literal
 
 Method = Literal["average", "median"]
+MasterMethod = Literal["mean", "median"]  # of the samples of a master that the rejection keeps
 Rejection = Literal["auto", "none", "sigma", "winsorized", "linear", "percentile", "minmax"]
 
 DEFAULT_LIMITS: dict[str, tuple[float, float]] = {

@@ -211,7 +211,7 @@ def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
         ).all()
         choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
         try:
-            calibrations, groups = plan_calibrations(db, sessions, choices)
+            calibrations, groups = plan_calibrations(db, sessions, choices, request.recipe.master)
         except AstrotuiError as error:
             work.log.info("masters are made after measuring: %s", clean(error, 300))
             return
@@ -293,7 +293,7 @@ def _stack(work: "Work", plan: StackPlan) -> None:
         if (
             work.attempt > 1
             and not manifest.exists()
-            and (plan_in_header(output) or "-") == plan.digest()[:32]
+            and (plan_in_header(output) or "-") == plan.content_digest()[:32]
         ):
             output.unlink()  # a worker died before the manifest: this job's own result, which comes out the same again
         with executor(cluster=work.cluster) if work.cluster else nullcontext() as cluster:
@@ -303,7 +303,7 @@ def _stack(work: "Work", plan: StackPlan) -> None:
             )  # fmt: skip
         write_manifest(plan, result, manifest, work.tag)
     # Recorded before its picture is made: a result that stands is never unknown to the catalogue.
-    names = StackNames(output, manifest, manifest_digest(manifest), None)
+    names = StackNames(output, manifest, manifest_digest(manifest), None, plan.content_digest())
     stack_id = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
     work.set_result({"stack": stack_id, "output": str(output)})
     work.finished_stage("stacking")

@@ -230,7 +230,8 @@ class Rounds:
         for path in (output, manifest):
             work.note_part(path)
         self.keep(
-            output=str(output), manifest=str(manifest), pending=plan.digest(), identity=_identity(output) if mine else None
+            output=str(output), manifest=str(manifest), pending=plan.content_digest(),
+            identity=_identity(output) if mine else None,
         )  # fmt: skip
 
         def progress(stage: str, done: int, total: int) -> None:
@@ -265,7 +266,9 @@ class Rounds:
             kind=self._kind.to_dict(), aside=list(self._choice.aside), problem="", **_facts(plan, result),
         )  # fmt: skip
         write_manifest(plan, result, manifest, work.tag)
-        names = StackNames(output, manifest, manifest_digest(manifest), self._last_preview())
+        names = StackNames(
+            output, manifest, manifest_digest(manifest), self._last_preview(), plan.content_digest()
+        )
         stack = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
         self.keep(stack=stack)
         preview = self._preview(output)

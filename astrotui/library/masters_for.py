@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Frame, Root, Session
 from astrotui.errors import AstrotuiError, FrameError, UsageError
+from astrotui.imaging.methods import MasterMethod
 from astrotui.library.calibrators import (
     Candidate,
     Match,
@@ -34,10 +35,12 @@ class CalibrationPlanner:
     Parameters
     ----------
     choices : by kind "auto", "none", the id of a set or a path, as the command line gave them
+    method : how masters that are made here are combined
     """
 
-    def __init__(self, db: DbSession, choices: Mapping[str, str]) -> None:
+    def __init__(self, db: DbSession, choices: Mapping[str, str], method: MasterMethod = "mean") -> None:
         self.db = db
+        self.method: MasterMethod = method
         self.choices = choices
         self.sets = load_sets(db)
         self.by_id = {held.id: held for held in self.sets}
@@ -59,7 +62,7 @@ class CalibrationPlanner:
                 continue
             pin = pins.get(kind)
             if pin is not None and pin.path is not None and self.choices.get(kind, "auto") == "auto":
-                specs[kind] = spec_from_path(kind, Path(pin.path), session)
+                specs[kind] = spec_from_path(kind, Path(pin.path), session, self.method)
                 reasons.append(f"{kind}: {clean(pin.path)}, pinned by you")
                 continue
             found = self._choose(kind, session, match, reasons)
@@ -144,7 +147,7 @@ class CalibrationPlanner:
                 raise UsageError(f"--{kind} {choice}: {'; '.join(candidate.reasons)}")
             reasons.append(f"{kind}: {clean(held.path)}, as asked ({'; '.join(candidate.reasons) or 'fits'})")
             return replace(candidate, chosen=True)
-        spec = spec_from_path(kind, Path(choice).expanduser().absolute(), session)
+        spec = spec_from_path(kind, Path(choice).expanduser().absolute(), session, self.method)
         reasons.append(f"{kind}: {clean(choice)}, as asked")
         return spec
 
@@ -171,6 +174,7 @@ class CalibrationPlanner:
                 ready=held.is_master,
                 subtract=self.spec(below.set) if below is not None else None,
                 full_scale_adu=rows[0][5] if rows else None,
+                method="mean" if held.is_master else self.method,
             )
         return self._specs[held.id]
 
@@ -188,7 +192,9 @@ class CalibrationPlanner:
             reasons.append(f"dark: {why}")
 
 
-def spec_from_path(kind: MasterKind, path: Path, session: Session) -> MasterSpec:
+def spec_from_path(
+    kind: MasterKind, path: Path, session: Session, method: MasterMethod = "mean"
+) -> MasterSpec:
     """A master from a file (ready), or from all frames directly in a folder.
 
     Raises
@@ -218,6 +224,7 @@ def spec_from_path(kind: MasterKind, path: Path, session: Session) -> MasterSpec
     return MasterSpec(
         kind=kind, inputs=tuple(inputs), width=session.width, height=session.height, cfa=session.cfa_phase,
         ready=len(inputs) == 1, full_scale_adu=session.full_scale_adu,
+        method="mean" if len(inputs) == 1 else method,
     )  # fmt: skip
 
 

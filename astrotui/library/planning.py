@@ -13,6 +13,7 @@ from astrotui import __version__
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Root, Session
 from astrotui.errors import PlanError
+from astrotui.imaging.methods import MasterMethod
 from astrotui.imaging.types import StarList
 from astrotui.library.calibrators import SetRecord
 from astrotui.library.drizzle_coverage import foretell_plan
@@ -30,14 +31,14 @@ from astrotui.text import clean, plural
 
 
 def plan_calibrations(
-    db: DbSession, sessions: Sequence[Session], choices: dict[str, str]
+    db: DbSession, sessions: Sequence[Session], choices: dict[str, str], method: MasterMethod = "mean"
 ) -> tuple[list[Calibration], dict[int, list[tuple[float | None, int]]]]:
     """Calibrations for sessions, and for each session the groups (temperature of the dark, index of calibration).
 
     An uncooled sensor drifts within a night: where darks of several temperatures fit equally well, each frame
     takes the nearest. Frames of different sizes and patterns never share a calibration.
     """
-    planner = CalibrationPlanner(db, choices)
+    planner = CalibrationPlanner(db, choices, method)
     calibrations: list[Calibration] = []
     shapes: list[tuple[int, int, str | None]] = []
     groups: dict[int, list[tuple[float | None, int]]] = {}
@@ -111,7 +112,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
             db.scalars(select(Session).where(Session.id.in_(request.sessions)).order_by(Session.id))
         )
         choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
-        calibrations, groups = plan_calibrations(db, sessions, choices)
+        calibrations, groups = plan_calibrations(db, sessions, choices, request.recipe.master)
         usable, skipped = select_lights(lights, request)
         if not usable:
             why = "; ".join(

@@ -119,6 +119,29 @@ def check_folder(given: Path) -> Path:
     return folder
 
 
+def check_outside(catalog_file: Path, folder: Path) -> None:
+    """Refuse a folder in which the catalogue lies, or would: nothing is ever written among frames.
+
+    A hidden folder, such as `.local` of a home folder, is not looked into and so not a part of the library.
+
+    Raises
+    ------
+    AstrotuiError
+        It does.
+    """
+    try:
+        place, root = catalog_file.expanduser().resolve(), folder.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return  # whoever opens them says what is wrong
+    if root in place.parents and not any(
+        part.startswith(".") for part in place.parent.relative_to(root).parts
+    ):
+        raise AstrotuiError(
+            f"{clean(folder, 400)}: the catalogue {clean(place, 400)} lies in this folder, and nothing is written "
+            "among frames; name another place with --catalog"
+        )
+
+
 def check_not_empty(catalog: Catalog, folder: Path) -> None:
     """Refuse a folder without anything in it: a disk that is not mounted, or a folder that was named by mistake.
 

@@ -29,12 +29,13 @@ _SUMMARY = (
 
 @dataclass(frozen=True)
 class StackNames:
-    """Where the files of a result lie."""
+    """Where the files of a result lie, and by which digests they are known: `content` is in the result's header."""
 
     output: Path
     manifest: Path
     manifest_digest: str | None
     preview: Path | None
+    content: str | None = None
 
 
 def record_stack(
@@ -48,6 +49,7 @@ def record_stack(
     """Put a finished stack into the catalogue; the same job records once. Returns its id."""
     summary = {name: _plain(getattr(result, name)) for name in _SUMMARY}
     summary["frames_skipped"] = [{"path": s.path, "reason": s.reason} for s in result.frames_skipped]
+    summary["content_digest"] = names.content
     with catalog.write(durable=True) as db:
         row = db.scalar(select(Stack).where(Stack.job_id == job_id)) if job_id is not None else None
         if row is None:
@@ -125,6 +127,7 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
         "frames_used": row.frames_used,
         "wcs": None,  # until it is solved
         "reused": None,  # of stacks that an earlier version made
+        "content_digest": None,
         **row.summary,
         "note": row.note,
         "rating": row.rating,
@@ -144,14 +147,15 @@ class _Lost:
     id: int
     name: str
     manifest_digest: str | None
-    plan_digest: str | None
+    digests: tuple[
+        str, ...
+    ]  # one of them is in its header: of the content, or as earlier versions wrote it, of the plan
 
 
 def find_moved_stacks(catalog: Catalog) -> int:
     """Give results that were moved their new places, where those are indexed; returns how many.
 
-    A result is known by the digest of the manifest beside it or, without one, by the digest of its plan in its
-    header.
+    A result is known by the digest of the manifest beside it or, without one, by that of its content in its header.
     """
     with catalog.read() as db:
         rows = db.execute(select(Stack, Job.plan_digest).outerjoin(Job, Stack.job_id == Job.id)).all()
@@ -184,7 +188,8 @@ def find_moved_stacks(catalog: Catalog) -> int:
 def _lost(row: Stack, plan_digest: str | None) -> _Lost:
     if plan_digest is None and row.manifest:
         plan_digest = _plan_digest_in(Path(row.manifest))
-    return _Lost(row.id, Path(row.output).name, row.manifest_digest, plan_digest)
+    digests = tuple(filter(None, (row.summary.get("content_digest"), plan_digest)))
+    return _Lost(row.id, Path(row.output).name, row.manifest_digest, digests)
 
 
 def _plan_digest_in(manifest: Path) -> str | None:
@@ -211,11 +216,11 @@ def _results_at(place: Path, lost: Sequence[_Lost]) -> Iterator[tuple[_Lost, boo
         return
     plan = plan_in_header(place)
     if plan is not None:
-        yield from ((one, False) for one in lost if one.plan_digest and one.plan_digest.startswith(plan))
+        yield from ((one, False) for one in lost if any(digest.startswith(plan) for digest in one.digests))
 
 
 def plan_in_header(place: Path) -> str | None:
-    """The digest of the plan that a result of ours names (its first 32 digits); None for other files, or none."""
+    """The digest of its content that a result of ours names (its first 32 digits); None for other files, or none."""
     from astrotui.frames.headers import read_fits
 
     try:

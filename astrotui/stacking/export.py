@@ -16,7 +16,7 @@ from astrotui.text import clean
 _SIRIL_MASTER = """cd {folder}
 convert {name} -out=../process
 cd ../process
-{prepare}stack {sequence} rej w 3 3 {norm} -out=../{name}_stacked
+{prepare}stack {sequence} {method} {norm} -out=../{name}_stacked
 cd ..
 """
 
@@ -127,6 +127,7 @@ def _siril(plan: StackPlan, outcomes: list[dict[str, Any]], folder: Path) -> Pat
                 name=name,
                 prepare=f"preprocess {name} -bias=../bias_stacked\n" if flat else "",
                 sequence=f"pp_{name}" if flat else name,
+                method="med" if spec.method == "median" else "rej w 3 3",  # its median rejects nothing
                 norm="-norm=mul" if name == "flat" else "-nonorm",
             ).rstrip()
         )

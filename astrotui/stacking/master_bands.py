@@ -115,6 +115,7 @@ def _combine_stored(
     from astrotui.imaging.master_kernels import winsorized_stored_rows
 
     count, net, limits = len(spec.inputs), sorting_network(len(spec.inputs)), (KAPPA, KAPPA, noise)
+    median = spec.method == "median"
     bands = _bands(spec, 1, 2 * band_bytes)  # two bytes a sample instead of four
     held = np.empty(count * spec.width * max(y1 - y0 for y0, y1 in bands), np.uint16)
     below = np.zeros((0, 0), np.float32) if levels.below is None else levels.below[0]
@@ -128,7 +129,7 @@ def _combine_stored(
         def combine(
             piece: tuple[int, int], y0: int = y0, y1: int = y1, cube: NDArray[np.uint16] = cube
         ) -> None:
-            winsorized_stored_rows(cube, piece, net, limits, below[y0:y1], factors, data[y0:y1])
+            winsorized_stored_rows(cube, piece, net, limits, median, below[y0:y1], factors, data[y0:y1])
 
         list(pool.map(fill, range(count)))
         list(pool.map(combine, _pieces(y1 - y0, 4 * threads)))
@@ -147,7 +148,7 @@ def _combine_any(
 ) -> Iterator[int]:
     """Combine pixels of any format as float32; yields rows done."""
     planes, count = len(data), len(spec.inputs)
-    combine = _combiner(count, noise)
+    combine = _combiner(count, noise, spec.method == "median")
     if any(_is_decoded_whole(file) for file in spec.inputs):
         band_bytes *= 3  # each band decodes every such file again
     bands = _bands(spec, planes, band_bytes)
@@ -184,7 +185,7 @@ def _pieces(rows: int, count: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
-def _combiner(n: int, noise: float) -> Callable[[Float32Array, int, int, Float32Array], None]:
+def _combiner(n: int, noise: float, median: bool) -> Callable[[Float32Array, int, int, Float32Array], None]:
     """A function that combines rows begin to end of samples (n, rows, width) into (rows, width)."""
     if n <= 2:
 
@@ -202,6 +203,6 @@ def _combiner(n: int, noise: float) -> Callable[[Float32Array, int, int, Float32
     net = sorting_network(n)
 
     def winsorized(cube: Float32Array, begin: int, end: int, out: Float32Array) -> None:
-        winsorized_rows(cube, (begin, end), net, (KAPPA, KAPPA, noise), out)
+        winsorized_rows(cube, (begin, end), net, (KAPPA, KAPPA, noise), median, out)
 
     return winsorized

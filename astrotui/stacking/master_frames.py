@@ -49,7 +49,8 @@ def make_master(
 ) -> MasterImage:
     """Combine the inputs of `spec`, or read the ready master it names.
 
-    Raw inputs: a winsorized mean with limits 3/3 (two: their mean; one: itself), without normalization.
+    Raw inputs: mean or median of what a winsorized clip with limits 3/3 keeps (two: their mean; one: itself), without
+    normalization.
     Flats: `below` is taken off each, each is divided by its median in each color of the mosaic, and the
     combination by its mean in each color, so that dividing by it changes no color (grey light).
 
@@ -85,7 +86,7 @@ def make_master(
                 progress("masters", done, spec.height)
     if spec.kind == "flat":
         _make_grey(data, spec.cfa if planes == 1 else None)
-    method = {1: "single frame", 2: "mean"}.get(len(spec.inputs), "winsorized mean 3/3")
+    method = {1: "single frame", 2: "mean"}.get(len(spec.inputs), f"winsorized {spec.method} 3/3")
     return MasterImage(data[0] if planes == 1 else data, noise, method, tuple(levels.warnings))
 
 

@@ -14,10 +14,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from astrotui.errors import FrameError, PlanError
+from astrotui.imaging.methods import MasterMethod
 from astrotui.imaging.types import StarList
 from astrotui.stacking.recipe import Recipe
 
 PLAN_VERSION = 1
+_CIRCUMSTANCES = frozenset(
+    (
+        "name",
+        "output",
+        "manifest",
+        "skipped",
+        "sessions",
+        "band_rows",
+        "memory_bytes",
+        "warnings",
+        "software",
+        "reused",
+    )
+)
 MasterKind = Literal["dark", "bias", "flat", "dark-flat"]
 
 
@@ -68,6 +83,7 @@ class MasterSpec:
     add_back : add `subtract` to a ready master instead of subtracting it
     cfa : pattern at pixel (0, 0), None for mono; flats are normalised for each of its channels
     full_scale_adu : level of saturation, None when unknown
+    method : mean or median of the samples that are kept; a ready master is as it is
     """
 
     kind: MasterKind
@@ -79,10 +95,11 @@ class MasterSpec:
     subtract: "MasterSpec | None" = None
     add_back: bool = False
     full_scale_adu: float | None = None
+    method: MasterMethod = "mean"
 
     def digest(self) -> str:
         """Digest of inputs and settings: the name of the master in the cache."""
-        return _digest({"master": 1, **asdict(self)})
+        return _digest({"master": 1, **_settings(asdict(self))})
 
 
 @dataclass(frozen=True)
@@ -198,6 +215,17 @@ class StackPlan:
         """Digest of the whole plan: the name of its file."""
         return _digest(self.to_dict())
 
+    def content_digest(self) -> str:
+        """Digest of what the pixels follow from: the same for a stack that is run again, wherever its result goes.
+
+        Neither memory nor what an earlier stack spares this one changes a bit of it.
+        """
+        table = {name: value for name, value in self.to_dict().items() if name not in _CIRCUMSTANCES}
+        frames = [*table["frames"], *([table["anchor"]] if table["anchor"] else [])]
+        for frame in frames:
+            del frame["transform"], frame["session_id"]
+        return _digest(table)
+
     @property
     def base(self) -> PlanFrame:
         """The frame that the others are laid on."""
@@ -288,6 +316,14 @@ def load_plan(path: Path) -> StackPlan:
 def _digest(table: dict[str, Any]) -> str:
     text = json.dumps(table, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _settings(master: dict[str, Any]) -> dict[str, Any]:
+    """A master's settings without a method that is the mean: masters had their names before there was a choice."""
+    kept = {key: value for key, value in master.items() if (key, value) != ("method", "mean")}
+    if kept["subtract"] is not None:
+        kept["subtract"] = _settings(kept["subtract"])
+    return kept
 
 
 def _finite(value: Any) -> Any:

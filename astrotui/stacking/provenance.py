@@ -129,7 +129,7 @@ def result_header(
     cards.add("NOISE", facts.noise_adu, "[adu] noise of a pixel")
     cards.add("FWHM", facts.fwhm_px, "[pix] median full width at half maximum of stars")
     cards.add("SWCREATE", f"astrotui {__version__}", "program that made this image")
-    cards.add("PLANDGST", plan.digest()[:32], "digest of the plan, see the manifest")
+    cards.add("PLANDGST", plan.content_digest()[:32], "digest of frames, masters and recipe")
     placed = shift_wcs(plan.wcs, facts.dx, facts.dy, facts.scale)
     if placed:
         taken = {key for key, _, _ in placed}
@@ -260,6 +260,8 @@ def _recipe_cards(cards: _Cards, plan: StackPlan, facts: ResultFacts) -> None:
         key = {"dark": "DARKFRAM", "bias": "BIASFRAM", "flat": "FLATFRAM"}.get(kind)
         if key:
             cards.add(key, name, f"master {kind}")
+    if facts.masters:
+        cards.add("MASTERS", recipe.master, "combination of calibration frames")
 
 
 def _history(plan: StackPlan, facts: ResultFacts, frames: Sequence[PlanFrame]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from astrotui.errors import UsageError
-from astrotui.imaging.methods import DEFAULT_LIMITS
+from astrotui.imaging.methods import DEFAULT_LIMITS, MasterMethod
 from astrotui.imaging.methods import Method as Combine
 from astrotui.imaging.methods import Rejection as Reject
 from astrotui.stacking.comet_places import check_places
@@ -35,6 +35,7 @@ class Recipe:
     frame : the field of the result
     drizzle, pixfrac : output pixels per pixel each way, 1 to 3 (None: no drizzle), and size of the drops in pixels, 0.1 to 1
     cosmetic : fill defect pixels from neighbours of their colour
+    master : mean or median of the samples of a master's pixel that its rejection keeps
     debayer : demosaicing of CFA frames; `auto` is malvar, and bilinear behind a dual-band filter
     min_score : frames under this score are left out (never by default)
     comet : x, y and frame id of the comet's places in two frames, for `align` comet
@@ -52,6 +53,7 @@ class Recipe:
     drizzle: float | None = None
     pixfrac: float = 1.0
     cosmetic: Literal["auto", "off"] = "auto"
+    master: MasterMethod = "mean"
     debayer: Debayer = "auto"
     min_score: float | None = None
     comet: tuple[tuple[float, float, int], ...] = ()
@@ -123,5 +125,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "resample": get_args(Resample),
     "frame": get_args(Framing),
     "cosmetic": ("auto", "off"),
+    "master": get_args(MasterMethod),
     "debayer": get_args(Debayer),
 }

@@ -50,6 +50,7 @@ _LINES = (
         free="1",
     ),
     Line("min_score", "leave out frames under this score, 0 to 100", free="none left out"),
+    Line("master", "how darks, flats and bias frames are combined; both reject outliers", CHOICES["master"]),
     Line("debayer", "how color is made from one-shot-color frames", CHOICES["debayer"]),
     Line("resample", "interpolation when frames are moved", CHOICES["resample"]),
     Line(

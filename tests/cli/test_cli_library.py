@@ -100,12 +100,28 @@ def test_listing_for_other_programs(run: Run, samples: Path) -> None:
         (["cull", "1", "--preset", "brutal"], 2, "brutal"),
         (["compose", "rgb", "/a.fits"], 2, "rgb takes 3 images"),
         (["compose", "hoo", "/nowhere.fits"], 1, "/nowhere.fits"),
+        (["exposure", "--focal", "nan", "--json"], 2, "--focal"),
+        (["exposure", "--focal", "inf"], 2, "--focal"),
+        (["exposure", "--focal", "1e-300", "--crop", "1e-300"], 2, "--focal"),
+        (["exposure", "--focal", "50", "--dec", "nan"], 2, "--dec"),
+        (["solve", "1", "--limit", "nan"], 2, "--limit"),
     ],
 )
 def test_one_clear_line(run: Run, words: list[str], code: int, message: str) -> None:
     ran = run(*words)
     assert ran.code == code and message in ran.err
     assert ran.out == "" and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+def test_a_mistake_of_ours_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("astrotui.cli.common.State.open", broken)
+    ran = run("sessions", "--json")
+    assert ran.code == 1 and ran.out == ""
+    assert ran.err == "astrotui: internal error: ZeroDivisionError: division by zero; --debug shows where\n"
+    assert "Traceback" in run("sessions", "--debug").err
 
 
 @pytest.mark.parametrize(
@@ -121,6 +137,20 @@ def test_an_unknown_id_is_a_wrong_word(run: Run, samples: Path, words: str) -> N
     assert run("index", samples / "DWARF_II").code == 0
     ran = run(*words.split())
     assert ran.code == 2 and ran.err.count("\n") == 1 and ran.out == "", ran
+
+
+@pytest.mark.parametrize("place", ["night/catalog.sqlite", "night/deep/er/catalog.sqlite"])
+def test_a_catalogue_never_lies_among_frames(run: Run, samples: Path, tmp_path: Path, place: str) -> None:
+    shutil.copytree(samples / "DWARF3", tmp_path / "night")
+    before = sorted((tmp_path / "night").rglob("*"))
+    ran = run("--catalog", str(tmp_path / place), "index", str(tmp_path / "night"))
+    assert ran.code == 1 and "--catalog" in ran.err and ran.err.count("\n") == 1
+    assert sorted((tmp_path / "night").rglob("*")) == before
+    # A catalogue that came to lie there otherwise is not indexed around, either.
+    assert run("--catalog", str(tmp_path / place), "sessions").code == 0
+    assert run("--catalog", str(tmp_path / place), "index", str(tmp_path / "night")).code == 1
+    hidden = tmp_path / "night" / ".local" / "catalog.sqlite"  # such as that of a home folder
+    assert run("--catalog", str(hidden), "index", str(tmp_path / "night")).code == 0
 
 
 def test_control_sequences_never_reach_the_terminal(run: Run, tmp_path: Path) -> None:

@@ -58,6 +58,26 @@ def test_main_job(shell: Shell, samples: Path, tmp_path: Path) -> None:
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
 
 
+def test_equal_stacks_are_equal_to_the_byte(shell: Shell, samples: Path, tmp_path: Path) -> None:
+    assert shell("index", samples / "NINA").code == 0
+    first = shell("stack", "m51", "-o", tmp_path / "first.fits", "--json").json
+    others = (
+        ("stack", "--plan", first["manifest"], "-o", tmp_path / "again.fits"),
+        ("stack", "m51", "--memory", "400MB", "-o", tmp_path / "small.fits"),
+        ("stack", "m51", "--workers", "1", "-o", tmp_path / "alone.fits"),
+    )
+    stored = Path(first["output"]).read_bytes()
+    for words in others:
+        result = shell(*words, "--json").json
+        assert result["content_digest"] == first["content_digest"], words
+        assert Path(result["output"]).read_bytes() == stored, words
+    # Also under its own name, where the first is gone.
+    for path in (first["output"], first["manifest"], first["preview"]):
+        shutil.move(path, tmp_path / ("old_" + Path(path).name))
+    assert shell("stack", "--plan", tmp_path / "old_first.json").code == 0
+    assert Path(first["output"]).read_bytes() == stored
+
+
 def test_bad_frames_do_not_stop_a_stack(shell: Shell, samples: Path, tmp_path: Path) -> None:
     night = tmp_path / "night"
     shutil.copytree(samples / M42, night)

@@ -39,7 +39,7 @@ def write_result(path: Path, plan: str = PLAN) -> None:
     path.with_suffix(".png").write_bytes(b"picture")
 
 
-def record(catalog: Catalog, output: Path, plan: str | None = None) -> None:
+def record(catalog: Catalog, output: Path, plan: str | None = None, content: str | None = None) -> None:
     manifest = output.with_suffix(".json")
     with catalog.write() as db:
         job = Job(kind="stack", status="done", created=datetime.now(UTC), plan_digest=plan) if plan else None
@@ -50,7 +50,8 @@ def record(catalog: Catalog, output: Path, plan: str | None = None) -> None:
             Stack(
                 job_id=job.id if job else None, created=datetime.now(UTC), output=str(output), manifest=str(manifest),
                 manifest_digest=hashlib.sha256(manifest.read_bytes()).hexdigest(), preview=str(output.with_suffix(".png")),
-                sessions=[1], frames_used=20, summary={}, note="good", tags=[],
+                sessions=[1], frames_used=20,
+                summary={"content_digest": content}, note="good", tags=[],
             )
         )  # fmt: skip
 
@@ -98,6 +99,14 @@ def test_a_stack_without_its_manifest_is_found_by_its_plan(
     index_roots(catalog, [tmp_path / "archive"])
     assert (only(catalog)["output"], only(catalog)["status"]) == (str(new), "done")
     assert only(catalog)["manifest"] == str(output.with_suffix(".json"))
+
+
+def test_without_manifest_and_plan_its_content_tells(catalog: Catalog, tmp_path: Path, output: Path) -> None:
+    record(catalog, output, "0" * 64, PLAN)
+    move(output, tmp_path / "archive" / "whirlpool.fits", (".fits",))
+    output.with_suffix(".json").unlink()
+    index_roots(catalog, [tmp_path / "archive"])
+    assert only(catalog)["output"] == str(tmp_path / "archive" / "whirlpool.fits")
 
 
 def test_of_two_results_of_one_plan_each_finds_its_own(catalog: Catalog, tmp_path: Path) -> None:

@@ -126,6 +126,29 @@ def test_the_digest_is_stable_and_names_every_choice() -> None:
     assert spec.digest() != replace(spec, ready=True).digest()
 
 
+def test_the_digest_of_the_content_is_that_of_what_the_pixels_follow_from() -> None:
+    plan = small_plan()
+    spared = replace(plan.frames[0], transform=(1.0, 0, 2, 0, 1, 3, 0, 0, 1), session_id=99)
+    same = (
+        small_plan(output="/else/where.fits", manifest="/else/where.json", name="another"),
+        small_plan(band_rows=32, memory_bytes=7, reused={"masters": 3}, warnings=("few frames",)),
+        small_plan(frames=(spared, *plan.frames[1:])),
+        StackPlan.from_dict(json.loads(json.dumps(plan.to_dict()))),
+    )
+    assert {other.content_digest() for other in same} == {plan.content_digest()}
+    moved = replace(plan.frames[0], stars=StarList(*np.array([[10.5], [1], [299]], np.float32)))
+    other = (
+        small_plan(recipe=Recipe(reject="sigma")),
+        small_plan(frames=(moved, *plan.frames[1:])),
+        small_plan(reference=1),
+        small_plan(header={"OBJECT": "M 2"}),
+        small_plan(private=False),
+        small_plan(anchor=plan.frames[1]),
+        small_plan(calibrations=(Calibration(dark=MasterSpec("dark", (plan.frames[0].file,), 64, 48)),)),
+    )
+    assert len({one.content_digest() for one in (plan, *other)}) == 1 + len(other)
+
+
 def test_a_number_that_json_cannot_say_is_unknown() -> None:
     frame = replace(small_plan().frames[0], score=math.nan, noise_adu=math.inf)
     plan = small_plan(frames=(frame,))
