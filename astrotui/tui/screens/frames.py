@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
-from textual.widgets import Static
 
 from astrotui.text import clean
 from astrotui.tui import choosing
@@ -21,6 +20,7 @@ from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.widgets.trend import METRICS, Trend
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ class FramesPlace(Place):
             with Container(id="left"):
                 empty = "no session is chosen: go to one in Library (1) and press enter"
                 yield RowTable(COLUMNS, key=lambda f: f.id, empty=empty, id="frames")
-                yield Static(id="worth", markup=False)
+                yield Words(id="worth")
             with Container(id="right"):
                 yield Picture(id="picture")
                 yield Trend(id="trend")
-                yield Static(id="file", markup=False)
+                yield Words(id="file")
 
     def made(self) -> None:
         self.table.sort_by("score", True)
@@ -112,7 +112,7 @@ class FramesPlace(Place):
     def _tell(self) -> None:
         """The worth of the choice and the trend, after every change."""
         room = self.size.width - 2 if self.has_class("-narrow") else self.size.width - 68
-        self.query_one("#worth", Static).update(choosing.worth_line(self.frames.records, room))
+        self.query_one("#worth", Words).update(choosing.worth_line(self.frames.records, room))
         self._draw_trend()
 
     def _draw_trend(self) -> None:
@@ -147,7 +147,7 @@ class FramesPlace(Place):
         if frame is not None:
             request = frame_picture(frame, self.frames.sample, self.facts, self.table.around())
         self.query_one("#picture", Picture).show(request, text="no picture")
-        self.query_one("#file", Static).update(self._about(frame))
+        self.query_one("#file", Words).update(self._about(frame))
 
     def _about(self, frame: "FrameRecord | None") -> str:
         if frame is None:

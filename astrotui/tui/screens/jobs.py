@@ -9,12 +9,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Log, Static
+from textual.widgets import Log
 
 from astrotui.text import clean, duration, plural
 from astrotui.tui.place import Place
 from astrotui.tui.screens.message import QuestionScreen
 from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class JobsPlace(Place):
         with Container(id="jobs-place", classes="place"):
             empty = "no jobs yet: t in Library or Frames queues a stack"
             yield RowTable(self._columns(), key=lambda j: j.id, empty=empty, id="jobs")
-            yield Static(id="detail", markup=False)
+            yield Words(id="detail")
             log = Log(id="log", max_lines=500)
             log.display = False
             yield log
@@ -132,7 +133,7 @@ class JobsPlace(Place):
     def _moved(self, event: RowTable.Moved) -> None:
         job = event.row
         if job is None:
-            self.query_one("#detail", Static).update("")
+            self.query_one("#detail", Words).update("")
             return
         left = f" · about {duration(job.eta_s)} left" if job.status == "running" and job.eta_s else ""
         stage = f" · {job.stage}" if job.status == "running" and job.stage else ""
@@ -142,7 +143,7 @@ class JobsPlace(Place):
             lines.append(clean(job.error, 400))
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
-        self.query_one("#detail", Static).update("\n".join(lines))
+        self.query_one("#detail", Words).update("\n".join(lines))
         if self.query_one("#log", Log).display:
             self._read_log()
 

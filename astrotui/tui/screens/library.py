@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
-from textual.widgets import Static
 
 from astrotui.text import duration, plural
 from astrotui.tui.follow import working
@@ -26,6 +25,7 @@ from astrotui.tui.sessions import (
 )
 from astrotui.tui.widgets.picture import DEBOUNCE_S, Picture
 from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LibraryPlace(Place):
             yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
             with Container(id="about"):
                 yield Picture(id="picture")
-                yield Static(id="facts", markup=False)
+                yield Words(id="facts")
 
     def made(self) -> None:
         self.query_one("#targets").display = False
@@ -131,7 +131,7 @@ class LibraryPlace(Place):
     def _about(self, session: "SessionRecord | None", facts: str) -> None:
         """The session that the other places are about, its facts and, when the cursor rests, its picture."""
         self.astro.session_id = session.id if session is not None else None
-        self.query_one("#facts", Static).update(facts)
+        self.query_one("#facts", Words).update(facts)
         # A cursor that runs through the table asks the catalogue once, when it rests.
         if self._resting is not None:
             self._resting.stop()

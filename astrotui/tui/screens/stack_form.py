@@ -15,6 +15,7 @@ from astrotui.text import clean
 from astrotui.tui import stacking
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     def compose(self) -> ComposeResult:
         settings = self.host.settings
         with Vertical(classes="dialog wide", id="stack-form"):
-            yield Static("Stack", classes="dialog--title", id="heading", markup=False)
+            yield Words(id="heading", classes="dialog--title")
             yield Form(
                 stacking.form_lines(str(settings.memory), settings.output_folder, self.reference), id="form"
             )
-            yield Static(id="meaning", markup=False)
-            yield Static(id="wrong", markup=False)
-            yield Static(id="warnings", markup=False)
+            yield Words(id="meaning")
+            yield Words(id="wrong")
+            yield Words(id="warnings")
             yield Static(
                 "ctrl+s queue · ↑↓ line · ←→ or type · ? help · esc",
                 classes="dialog--keys",
@@ -102,7 +103,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         meaning = line.meaning
         if self.facts is not None:
             chosen = self.form["sessions"].value
-            self.query_one("#heading", Static).update(f"Stack {self.facts.headings[chosen]}")
+            self.query_one("#heading", Words).update(f"Stack {self.facts.headings[chosen]}")
             warnings = [
                 f"! {text}"
                 for kind, text in self.facts.warnings[chosen]
@@ -113,7 +114,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
                 known = self.facts.sets[line.name]
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
-        self.query_one("#meaning", Static).update(clean(f"{line.label}: {meaning}", 300))
+        self.query_one("#meaning", Words).update(clean(f"{line.label}: {meaning}", 300))
 
     def _is_default(self, name: str) -> bool:
         """Whether a line is as it was, so that what is said of it still holds."""
@@ -122,7 +123,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
 
     def _say(self, where: str, text: str) -> None:
         """Lines that take room only while there is something to say."""
-        said = self.query_one(where, Static)
+        said = self.query_one(where, Words)
         said.update(text)
         said.display = bool(text)
 

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from astrotui.rendering.looks import Look
 from astrotui.rendering.service import View
@@ -28,6 +27,7 @@ from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.histogram import Histogram
 from astrotui.tui.widgets.picture import Picture, PictureView
 from astrotui.tui.widgets.table import Cell, Column, RowTable
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 _STRETCHES = ("auto", "asinh", "ghs", "zscale", "percentile", "linear")
@@ -94,11 +94,11 @@ class StacksPlace(Place):
                 empty = "no stacks yet: t in Library or Frames makes one"
                 mark: Column[Stack] = Column("mark", " ", 1, lambda s: "●" if s["id"] in self.marked else "")
                 yield RowTable([mark, *COLUMNS], key=lambda s: s["id"], empty=empty, id="stacks")
-                yield Static(id="facts", markup=False)
+                yield Words(id="facts")
             with Container(id="view"):
                 yield PictureView(id="picture")
                 yield Histogram(id="histogram")
-                yield Static(id="where", markup=False)
+                yield Words(id="where")
 
     def made(self) -> None:
         self.table.sort_by("id", True)
@@ -180,7 +180,7 @@ class StacksPlace(Place):
         return "\n\n".join("\n".join(part) for part in parts if part)
 
     def _tell(self) -> None:
-        self.query_one("#facts", Static).update(self._about())
+        self.query_one("#facts", Words).update(self._about())
 
     @on(RowTable.Chosen, "#stacks")
     def _chosen(self, event: RowTable.Chosen) -> None:
@@ -208,7 +208,7 @@ class StacksPlace(Place):
         where = (stack["preview"] if stack else None) or view.png or ""
         words = [f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes]
         self._tell()
-        line = self.query_one("#where", Static)
+        line = self.query_one("#where", Words)
         room = max(line.size.width - 2, 10)
         line.update(f"{clean(' · '.join(words), room)}\n{clean(where, 300)}")
 
