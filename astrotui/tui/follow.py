@@ -1,6 +1,6 @@
 """Jobs as the app follows them: how far the running one is, and what to say when one ends."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +37,11 @@ class Follower:
         here = {job.id for job in live}
         ended = tuple(show(catalog, job_id) for job_id in sorted(self._waited - here))
         self._waited = here
-        return News(_running(live), ended, tuple(live))
+        return News(running_words(live), ended, tuple(live))
 
 
-def _running(live: "list[JobRecord]") -> str:
+def running_words(live: "Sequence[JobRecord]") -> str:
+    """How far the running job is, in the few characters beside the name of its place."""
     running = [job for job in live if job.status == "running"]
     if not running:
         return f"{len(live)}… " if live else ""

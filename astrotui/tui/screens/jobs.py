@@ -12,8 +12,10 @@ from textual.containers import Container
 from textual.widgets import Log
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui.follow import running_words
 from astrotui.tui.place import Place
 from astrotui.tui.screens.message import QuestionScreen
+from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
 from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
@@ -126,12 +128,20 @@ class JobsPlace(Place):
         words += [f"{waiting} waiting"] if waiting else []
         words += ["paused: p goes on"] if self.paused else []
         self.note(", ".join(words) or plural(len(jobs), "job"))
+        # At once, so that neither line says of a job what its row does not say any more.
+        self._tell(self.table.row)
+        self.query_one(PlaceBar).set_running(running_words([job for job in jobs if not job.is_final]))
         if self.query_one("#log", Log).display:
             self._read_log()
 
     @on(RowTable.Moved, "#jobs")
     def _moved(self, event: RowTable.Moved) -> None:
-        job = event.row
+        self._tell(event.row)
+        if self.query_one("#log", Log).display:
+            self._read_log()
+
+    def _tell(self, job: "JobRecord | None") -> None:
+        """All that is known of the job under the cursor."""
         if job is None:
             self.query_one("#detail", Words).update("")
             return
@@ -144,8 +154,6 @@ class JobsPlace(Place):
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
         self.query_one("#detail", Words).update("\n".join(lines))
-        if self.query_one("#log", Log).display:
-            self._read_log()
 
     def _rate(self, job: "JobRecord") -> str:
         """Pieces a second in the present stage, since this place first saw it."""
