@@ -13,6 +13,7 @@ from textual import events
 from textual.app import App
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -103,6 +104,10 @@ class AheadApp(App[None]):
             self._waiting = self.set_timer(_BEHIND_S, self._catch_up)
         else:
             self.screen.refresh()
+
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Asked for with each line that is painted, for which Textual makes two dictionaries of all themes."""
+        return self._registered_themes.get(theme_name) or super().get_theme(theme_name)
 
     def start_theme(self, name: str) -> None:
         """The theme to begin with: its colors are in force before anything is parsed."""

@@ -7,10 +7,10 @@ SWEEP_S = 0.1  # between two looks
 _QUIET_S = 0.3  # no key for so long: then the young objects are looked at, a few ms
 _LONG_S = (5.0, 30.0)  # then also those that survived once, and then all
 _FEW = 500  # new objects that are not worth a look
-# Python itself looks at the young after so many, whoever makes them, and after so many looks at those that survived:
-# 1 ms and 5 ms at most, also while a thread reads many rows. All of them it never looks at.
-_BY_ITSELF = (1_000, 10, 1_000_000)
-_ROUNDS = (5, 10)  # so many looks at the younger ones before one at the older ones
+# Python itself looks at the young after so many, a few ms, whoever makes them: a thread that reads the catalogue makes
+# 100,000 objects between two looks. More than a key makes, and those that survived are left for the pauses.
+_BY_ITSELF = (6_000, 1_000_000, 1_000_000)
+_ROUNDS = (10, 10)  # so many looks at the younger ones before one at the older ones
 
 
 class Sweeper:

@@ -112,7 +112,9 @@ def test_old_garbage_is_looked_at_in_pauses(monkeypatch: pytest.MonkeyPatch) -> 
     counts[0] = (900, 50, 50)
     assert sweeper.look() is None and not done  # while the app is not complete
     sweeper.begin()
-    assert done[0] == "freeze" and done[2] == "enable" and done[1][2] > 100_000  # never all of them by itself
+    assert (
+        done[0] == "freeze" and done[2] == "enable" and min(done[1][1:]) > 100_000
+    )  # the old ones never by itself
     assert sweeper.look() is None  # a key was just pressed
     now[0] += 1
     assert sweeper.look() == 0
@@ -140,7 +142,7 @@ def told(phase, info):
     else: looked.append((info["generation"], begun[0]))
 gc.callbacks.append(told)
 kept = [[n] for n in range(200_000)]
-assert max(count for _, count in looked) < 5_000, looked
-assert {generation for generation, _ in looked} == {0, 1}, looked
+assert max(count for _, count in looked) < 10_000, looked
+assert {generation for generation, _ in looked} == {0}, looked
 """
     subprocess.run([sys.executable, "-c", code], check=True)
