@@ -229,7 +229,7 @@ class AstroApp(AheadApp):
             if reload:
                 screen.catalog_changed()
         for job in news.ended:
-            queueing.tell_end(self, job)
+            queueing.tell_end(self, job, news.results.get(job.id))
 
     def show_running(self, screen: Screen[Any]) -> None:
         """How far the running job is, beside the name of its place."""

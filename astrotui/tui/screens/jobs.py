@@ -39,7 +39,8 @@ def bar(job: "JobRecord") -> Cell:
     if job.status != "running" or job.stage is None:
         return Cell("")
     if not job.total:
-        return Cell(clean(job.stage, 14), "info")
+        inside = f", {plural(job.done, 'frame')} in" if job.kind == "watch" and job.done else ""
+        return Cell(clean(job.stage, 14) + inside, "info")
     filled = _BAR * min(job.done, job.total) // job.total
     return Cell(
         f"{'█' * filled}{'░' * (_BAR - filled)} {job.done:,}/{job.total:,} {clean(job.stage, 20)}", "info"

@@ -13,6 +13,7 @@ from textual.containers import Container
 from astrotui.rendering.looks import Look
 from astrotui.rendering.service import View
 from astrotui.text import clean, duration, plural
+from astrotui.tui import queueing
 from astrotui.tui.composing import is_color
 from astrotui.tui.exporting import FORMATS, export_file, queue_picture
 from astrotui.tui.pictures import stack_picture
@@ -68,6 +69,7 @@ class StacksPlace(Place):
                 tooltip="One color image of the marked stacks (RGB, LRGB, SHO, HOO), or a dual-band stack's lines"),
         Binding("E", "edit", "Note", show=False, id="stacks.edit", tooltip="Note, rate, tag the result"),
         Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
+        Binding("P", "solve", "Plate solve", show=False, id="stacks.solve", tooltip="Find where the result lies in the sky"),
         Binding("left_square_bracket", "target(-0.03)", "Dim", show=False, key_display="[", id="stacks.darker",
                 tooltip="Darker"),
         Binding("right_square_bracket", "target(0.03)", "Bright", show=False, key_display="]", id="stacks.brighter",
@@ -276,6 +278,14 @@ class StacksPlace(Place):
     def action_edit(self) -> None:
         if (stack := self.table.row) is not None:
             self.edit("stacks", f"Edit stack {stack['id']}", [stack])
+
+    def action_solve(self) -> None:
+        """Ask the plate solver that is installed."""
+        if (stack := self.table.row) is not None and stack["status"] != "missing":
+            self.astro.queue(
+                queueing.solve, (), [stack["id"]],
+                then=lambda job: self.notify(f"job {job} solves; 4 shows it", timeout=3),
+            )  # fmt: skip
 
     def action_compare(self) -> None:
         """Remember this stack; on another one, change between the two at the same place and look."""
