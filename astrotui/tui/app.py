@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
     from astrotui.library.session_list import SessionRecord
     from astrotui.rendering.service import PictureService
+    from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
 
 T = TypeVar("T")
@@ -309,8 +310,10 @@ class AstroApp(AheadApp):
 
         self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
 
-    def open_stack_form(self, sessions: Sequence[int] = (), reference: int | None = None) -> None:
-        """Ask how to stack the present session, or several."""
+    def open_stack_form(
+        self, sessions: Sequence[int] = (), reference: int | None = None, comet: "Sequence[CometPlace]" = ()
+    ) -> None:
+        """Ask how to stack the present session, or several; `comet` has its marks in two frames."""
         from astrotui.tui.screens.stack_form import StackForm
 
         chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
@@ -325,7 +328,7 @@ class AstroApp(AheadApp):
                 self.notify(f"job {', '.join(map(str, jobs))} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 
-        self.push_screen(StackForm(chosen, reference), queued)
+        self.push_screen(StackForm(chosen, reference, comet), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""

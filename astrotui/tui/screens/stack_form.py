@@ -19,6 +19,7 @@ from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
+    from astrotui.stacking.comet_places import Place
     from astrotui.tui.host import Host
 
 
@@ -29,6 +30,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     ----------
     sessions : ids; with one, the others of its target are offered too
     reference : id of a frame that is offered as the reference
+    comet : where a comet is in two frames; the form begins with a stack on it
     """
 
     HELP_NAME = "the stack form"
@@ -37,10 +39,13 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         Binding("escape", "leave", "Leave", id="stack_form.leave"),
     ]
 
-    def __init__(self, sessions: Sequence[int], reference: int | None = None) -> None:
+    def __init__(
+        self, sessions: Sequence[int], reference: int | None = None, comet: "Sequence[Place]" = ()
+    ) -> None:
         super().__init__()
         self.sessions = tuple(sessions)
         self.reference = reference
+        self.comet = comet
         self.facts: stacking.Facts | None = None
         self._queued = False
         self._refused: list[str] | None = None  # the values with which it could not be queued
@@ -54,9 +59,10 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         settings = self.host.settings
         with Vertical(classes="dialog wide", id="stack-form"):
             yield Words(id="heading", classes="dialog--title")
-            yield Form(
-                stacking.form_lines(str(settings.memory), settings.output_folder, self.reference), id="form"
-            )
+            lines = stacking.form_lines(str(settings.memory), settings.output_folder, self.reference)
+            if self.comet:
+                stacking.follow_comet(lines, self.comet)
+            yield Form(lines, id="form")
             yield Words(id="meaning")
             yield Words(id="wrong")
             yield Words(id="warnings")
