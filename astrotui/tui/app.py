@@ -41,7 +41,7 @@ _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
-# Loaded when the first frame is on screen, not before.
+# Loaded when the first frame is on screen.
 _LATER = "dialog message frames darks jobs stacks help pages prompt stack_form trouble where".split()
 
 
@@ -188,11 +188,14 @@ class AstroApp(AheadApp):
             self.set_interval(SWEEP_S, self.sweeper.look)
 
     async def _open(self) -> None:
+        new = not self.store.path.exists()  # the first start of all takes long by itself
         opening = asyncio.ensure_future(self.store.open())
         done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
-        if not done:
+        if not done and not new:
             self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
         await opening
+        if not done:
+            self.clear_notifications()
 
     async def _follow(self) -> None:
         """Tell the present place when the catalogue changed; an error is told once and then waited out."""

@@ -36,11 +36,18 @@ def index(catalog: Any, roots: Sequence[Path]) -> int:
 def measure(catalog: Any, session_id: int) -> int:
     """Queue the measurement of a session, unless that waits or runs already. Returns the job's id."""
     from astrotui.jobs.queue import list_jobs, payload
+    from astrotui.tui.reading import session_name
 
     for job in list_jobs(catalog, live_only=True):
         if job.kind == "measure" and payload(catalog, job.id).get("sessions") == [session_id]:
             return job.id
-    return enqueue(catalog, "measure", {"sessions": [session_id]}, f"measure session {session_id}", 5)
+    return enqueue(
+        catalog,
+        "measure",
+        {"sessions": [session_id]},
+        f"measure {clean(session_name(catalog, session_id), 60)}",
+        5,
+    )
 
 
 def solve(catalog: Any, sessions: Sequence[int], stacks: Sequence[int]) -> int:

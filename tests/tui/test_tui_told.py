@@ -9,8 +9,10 @@ from astrotui.catalog.models import CalibrationSet, Frame
 from astrotui.tui.reading import rejected_before
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.help import HelpScreen
+from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.stack_form import StackForm
 from astrotui.tui.screens.where import WhereScreen, plain_lines
+from astrotui.tui.widgets.form import Form
 from astrotui.tui.widgets.page import Page
 from tests.tui.conftest import MakeApp, until
 from tests.tui.test_tui_frames import line, open_m42
@@ -94,3 +96,34 @@ def test_what_was_rejected_before_a_stack(catalog_file: Path) -> None:
         assert said == f"not given to it: 3 of {count} lights, rejected before: 2 clouded; 1 by hand"
         assert rejected_before(catalog, stack | {"frames_used": count - 5}).endswith("rejected before")
         assert rejected_before(catalog, stack | {"frames_used": count}) == ""
+
+
+async def test_help_is_not_cut_off_at_80_columns(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        lines = form.query_one(Form).lines
+        await pilot.press("question_mark")
+        screen = await until(pilot, lambda: isinstance(app.screen, HelpScreen) and app.screen)
+        page = screen.query_one(Page)
+        await until(pilot, lambda: page.size.width)
+        assert all(strip.cell_length <= page.size.width for strip in page.strips)
+        told = " ".join(" ".join(strip.text for strip in page.strips).split())
+        assert max(len(one.meaning) for one in lines) > 70
+        assert all(one.meaning in told for one in lines)
+
+
+async def test_a_long_message_keeps_its_keys_in_sight(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        app.push_screen(MessageScreen("Long", "\n".join(f"line {n}" for n in range(60)), wide=True))
+        await until(
+            pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen.query(".dialog--hint")
+        )
+        hint = app.screen.query_one(".dialog--hint")
+        await until(pilot, lambda: 0 < hint.region.bottom <= 23)
+        await pilot.press("end")
+        await until(pilot, lambda: app.screen.query_one(".dialog--body").scroll_offset.y > 30)

@@ -51,7 +51,7 @@ class FramesPlace(Place):
         Binding("v", "metric", "Trend", id="frames.metric", tooltip="Another metric in the trend"),
         Binding("e", "edit", "Edit", id="frames.edit", tooltip="Correct the frame's type, note, rate, tag"),
         Binding("M", "comet", "Mark a comet", show=False, id="frames.comet",
-                tooltip="Mark where a comet is, in an early and in a late frame; t then stacks on it"),
+                tooltip="Mark a comet in an early and a late frame, then t"),
         Binding("y", "where", "Path", id="frames.where", tooltip="Where the file is; also to the clipboard"),
     ]  # fmt: skip
 

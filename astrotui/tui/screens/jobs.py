@@ -69,7 +69,7 @@ class JobsPlace(Place):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l,enter", "log", "Log", key_display="l", id="jobs.log", tooltip="Show the log, or hide it"),
         Binding("x", "cancel", "Cancel", id="jobs.cancel", tooltip="Cancel the job"),
-        Binding("t", "retry", "Retry", id="jobs.retry", tooltip="Try a failed or cancelled job again; finished stages stay"),
+        Binding("t", "retry", "Retry", id="jobs.retry", tooltip="Try a failed or cancelled job again, where it ended"),
         Binding("plus", "priority(1)", "Sooner", key_display="+", id="jobs.sooner", tooltip="Run a waiting job sooner"),
         Binding("minus", "priority(-1)", "Later", key_display="-", id="jobs.later", tooltip="Run a waiting job later"),
         Binding("p", "pause", "Pause", id="jobs.pause", tooltip="Start no further job, or go on"),

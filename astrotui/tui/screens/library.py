@@ -51,13 +51,13 @@ class LibraryPlace(Place):
         Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),
         Binding("f", "folder", "Add folder", id="library.folder", tooltip="Add a folder of frames to the library"),
         Binding("i", "index", "Index", id="library.index", tooltip="Look again for new and changed files in all folders"),
-        Binding("e", "edit", "Edit", id="library.edit", tooltip="Name the target, correct a type or filter, note, rate, tag"),
+        Binding("e", "edit", "Edit", id="library.edit", tooltip="Name, correct the type or filter, note, rate, tag"),
         Binding("exclamation_mark", "attention", "Attention", show=False, key_display="!", id="library.attention",
                 tooltip="Only sessions that need attention, or all again"),
         Binding("w", "watch", "Watch", show=False, id="library.watch",
                 tooltip="Stack live while the session's frames arrive"),
         Binding("P", "solve", "Plate solve", show=False, id="library.solve",
-                tooltip="Find where the session, or all that are marked, lies in the sky"),
+                tooltip="Find where it lies in the sky, by a plate solver"),
         Binding("y", "where", "Path", show=False, id="library.where", tooltip="Where the session's folder is"),
     ]  # fmt: skip
 

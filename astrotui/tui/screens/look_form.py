@@ -85,7 +85,7 @@ class LookForm(FormDialog[None]):
             yield Static("Look", classes="dialog--title", markup=False)
             yield Form(look_lines(self.look), id="form")
             yield Words(id="meaning")
-            yield Static("←→ change, or type · ctrl+r defaults · esc", classes="dialog--keys", markup=False)
+            yield Static("←→ or type · ctrl+r defaults · esc", classes="dialog--keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(Form).focus()
