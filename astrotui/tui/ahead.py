@@ -32,9 +32,15 @@ class QuickScreen(Base):
     """Mixed into a screen: it is laid out and painted once when it comes, where Textual does both two or three times."""
 
     _coming = False
+    _away = False  # made ahead, or left for another place; that it comes is a message, which may still be on its way
+
+    def on_screen_suspend(self) -> None:
+        self._away = not self.is_current
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Runs before Textual's own handler, which works out styles, layout and picture."""
+        if self.is_current:
+            self._away = False
         event.refresh_styles = False  # they are known since it was made, or since the theme changed
         self._coming = True
 
@@ -47,6 +53,9 @@ class QuickScreen(Base):
             super()._compositor_refresh()
 
     def _on_timer_update(self) -> None:
+        if self._away and self.is_current:
+            self._update_timer.pause()  # the message that it comes has it painted; before, it would be painted twice
+            return
         if self._coming and self.is_current:
             if self._layout_required:
                 self._refresh_layout()
@@ -134,6 +143,8 @@ class AheadApp(App[None]):
         if mode in self._screen_stacks or not self.is_running:
             return  # somebody went there meanwhile, or left
         self._modes[mode] = lambda: screen
+        if isinstance(screen, QuickScreen):
+            screen._away = True
         await self._init_mode(mode)
         screen._css_update_count = self._css_update_count
         for widget in list(screen.walk_children(Widget)):

@@ -81,8 +81,26 @@ async def test_only_the_place_or_dialog_that_comes_is_painted(
             await pilot.press(key)
             await until(pilot, lambda there=there: there() and paintings)
             await pilot.pause(0.2)
-            assert {id(painted) for painted in paintings} == {id(app.screen._compositor)}
-            assert len(paintings) <= 2  # once, and again where a slow machine lays it out in two steps
+            assert [id(painted) for painted in paintings] == [id(app.screen._compositor)]
+
+
+async def test_a_place_is_not_painted_before_it_hears_that_it_comes(
+    make_app: MakeApp, paintings: list[Any]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
+        for mode in ("jobs", "library", "jobs"):  # made ahead; left before; left before
+            await pilot.pause(0.2)
+            paintings.clear()
+            app.switch_mode(mode)
+            assert app.current_mode == mode
+            app.screen._repaint_required = True
+            app.screen._on_timer_update()  # as it happens where the message waits for longer than a frame
+            assert not paintings
+            await until(pilot, lambda: paintings)
+            await pilot.pause(0.2)
+            assert [id(painted) for painted in paintings] == [id(app.screen._compositor)]
 
 
 async def test_a_place_that_was_away_has_the_size_that_the_terminal_has(make_app: MakeApp) -> None:
