@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -88,16 +89,21 @@ async def test_the_cross_is_where_the_place_is(make_app: MakeApp, bottom_up: boo
     app.pictures.view = turned.__get__(app.pictures)  # type: ignore[attr-defined, method-assign]
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(table(app).rows) == 3)
-        app.push_screen(CometScreen(7, "frame 7", ViewRequest("/astro/a.fits", 0, 0), (100.0, 80.0, 7)))
+        frame: Any = SimpleNamespace(
+            id=7, sequence=7, width=1152, height=672
+        )  # a mosaic: shown at half its size
+        app.push_screen(CometScreen(frame, ViewRequest("/astro/a.fits", 0, 0), (100.0, 80.0, 7)))
         shown: Any = await until(pilot, lambda: isinstance(app.screen, CometScreen) and app.screen)
         pointer = shown.query_one(Pointer)
         await until(pilot, lambda: pointer.stored is not None)
-        assert pointer.stored == (100.0, 80.0)  # what was marked before, whatever the file's first row is
+        assert pointer.stored == pytest.approx(
+            (100.0, 80.0)
+        )  # what was marked before, whatever the file's first row is
         await pilot.click(pointer, offset=(10, 4))
         await until(pilot, lambda: pointer._cell() == (10, 4))
         arms = [y for y in range(pointer.size.height) if pointer.render_line(y).text[10] == "│"]
         assert arms == [2, 3, 5, 6] and pointer.render_line(4).text[7:9] == "──"
         x, y = pointer.stored
-        wide, high = 576 / pointer.view.cells.columns, 336 / pointer.view.cells.rows
+        wide, high = 1152 / pointer.view.cells.columns, 672 / pointer.view.cells.rows
         assert x == pytest.approx(10.5 * wide - 0.5)
-        assert y == pytest.approx(335 - (4.5 * high - 0.5) if bottom_up else 4.5 * high - 0.5)
+        assert y == pytest.approx(671 - (4.5 * high - 0.5) if bottom_up else 4.5 * high - 0.5)

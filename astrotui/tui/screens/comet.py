@@ -9,11 +9,13 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from astrotui.stacking.comet_places import Place
+from astrotui.tui.choosing import short_name
 from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.widgets.pointer import Pointer
 from astrotui.tui.widgets.words import Words
 
 if TYPE_CHECKING:
+    from astrotui.library.listing import FrameRecord
     from astrotui.rendering.service import ViewRequest
 
 
@@ -26,11 +28,13 @@ class CometScreen(Dialog[Place | None]):
         Binding("escape,q", "leave", "Leave", id="comet.leave"),
     ]
 
-    def __init__(self, frame_id: int, name: str, request: "ViewRequest", known: Place | None = None) -> None:
+    def __init__(self, frame: "FrameRecord", request: "ViewRequest", known: Place | None = None) -> None:
         super().__init__()
-        self.frame_id = frame_id
-        self.name_of_frame = name
-        self._pointer = Pointer(request, known[:2] if known is not None else None, id="pointer")
+        self.frame_id = frame.id
+        self.name_of_frame = short_name(frame)
+        self._pointer = Pointer(
+            request, (frame.width, frame.height), known[:2] if known is not None else None, id="pointer"
+        )
 
     def compose(self) -> ComposeResult:
         with Vertical(id="comet"):

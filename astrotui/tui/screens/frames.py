@@ -273,8 +273,7 @@ class FramesPlace(Place):
             )
             self.notify(f"the comet is marked in {plural(len(self._comet), 'frame')}: {said}", timeout=5)
 
-        name = choosing.short_name(frame)
-        self.app.push_screen(CometScreen(frame.id, name, request, self._comet.get(frame.id)), marked)
+        self.app.push_screen(CometScreen(frame, request, self._comet.get(frame.id)), marked)
 
     def _marks(self) -> "list[CometPlace]":
         """Marks in frames of this session."""

@@ -38,6 +38,7 @@ class Pointer(Picture, can_focus=True):
 
     Parameters
     ----------
+    file : width and height of the file in pixels, 0 where unknown
     known : where the cross begins, in pixels of the file; None for the middle
     """
 
@@ -63,12 +64,18 @@ class Pointer(Picture, can_focus=True):
             self.pointer = pointer
 
     def __init__(
-        self, asked: "ViewRequest", known: tuple[float, float] | None, *, id: str | None = None
+        self,
+        asked: "ViewRequest",
+        file: tuple[int, int],
+        known: tuple[float, float] | None,
+        *,
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.asked = asked
         self.place: tuple[float, float] | None = None
         self._known = known
+        self._file = file
         self._zoom = 0
 
     def on_mount(self) -> None:
@@ -79,18 +86,33 @@ class Pointer(Picture, can_focus=True):
         if self.place is None and self.view is not None:
             width, height = self.view.width, self.view.height
             self.place = (
-                ((width - 1) / 2, (height - 1) / 2) if self._known is None else self._turned(self._known)
+                ((width - 1) / 2, (height - 1) / 2) if self._known is None else self._shown_place(self._known)
             )
             self.refresh()
         self.post_message(self.Pointed(self))
 
     @property
     def stored(self) -> tuple[float, float] | None:
-        """The place in pixels of the file."""
-        return None if self.place is None else self._turned(self.place)
+        """The place in pixels of the file; those of a color mosaic are shown as one for two by two."""
+        if self.place is None:
+            return None
+        (x, y), (across, down) = self._turned(self.place), self._finer()
+        return (x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5
+
+    def _shown_place(self, stored: tuple[float, float]) -> tuple[float, float]:
+        """Where a pixel of the file is shown."""
+        across, down = self._finer()
+        return self._turned(((stored[0] + 0.5) / across - 0.5, (stored[1] + 0.5) / down - 0.5))
+
+    def _finer(self) -> tuple[float, float]:
+        """Pixels of the file to one of what is shown."""
+        assert self.view is not None
+        return (self._file[0] or self.view.width) / self.view.width, (
+            self._file[1] or self.view.height
+        ) / self.view.height
 
     def _turned(self, place: tuple[float, float]) -> tuple[float, float]:
-        """From what is shown to the file and back: its rows may begin with the lowest one."""
+        """With rows counted from the other end, where the file's begin with the lowest one."""
         assert self.view is not None
         x, y = place
         return x, self.view.height - 1 - y if self.view.bottom_up else y
