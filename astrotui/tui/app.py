@@ -188,14 +188,19 @@ class AstroApp(AheadApp):
             self.set_interval(SWEEP_S, self.sweeper.look)
 
     async def _open(self) -> None:
-        new = not self.store.path.exists()  # the first start of all takes long by itself
+        new = not self.store.path.exists()  # making it takes long by itself
+        await self.background(
+            import_module, "astrotui.catalog.database"
+        )  # and so may loading, the first time
         opening = asyncio.ensure_future(self.store.open())
         done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
         if not done and not new:
             self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
-        await opening
-        if not done:
-            self.clear_notifications()
+        try:
+            await opening
+        finally:
+            if not done:
+                self.clear_notifications()
 
     async def _follow(self) -> None:
         """Tell the present place when the catalogue changed; an error is told once and then waited out."""
