@@ -86,6 +86,7 @@ class View:
     statistics, histogram : one entry a channel, when they were asked for
     notes : one line each on what the look did
     png : the picture as a file, when it was asked for
+    bottom_up : the file's rows begin with the lowest one; what is shown begins with the highest
     """
 
     cells: CellPicture
@@ -97,6 +98,7 @@ class View:
     histogram: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = ()
     png: str | None = None
+    bottom_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def answer_from_message(table: dict[str, Any], blob: bytes) -> Answer:
             histogram=tuple(tuple(counts) for counts in values["histogram"]),
             notes=tuple(values["notes"]),
             png=values["png"],
+            bottom_up=bool(values["bottom_up"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AstrotuiError(

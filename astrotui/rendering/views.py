@@ -178,6 +178,7 @@ class Gallery:
             statistics=statistics,
             histogram=histogram,
             png=png,
+            bottom_up=bottom_up,
         )
 
     def _make_beside(self, source: PictureSource, beside: Sequence[str]) -> None:
@@ -249,6 +250,7 @@ class Gallery:
             histogram=histogram,
             notes=made.notes,
             png=self._promised(source, made, key) if request.png else None,
+            bottom_up=source.bottom_up,
         )
 
     def _promised(self, source: PictureSource, made: Development, key: tuple[Hashable, ...]) -> str:

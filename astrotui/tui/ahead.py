@@ -13,6 +13,7 @@ from textual import events
 from textual.app import App
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -31,9 +32,15 @@ class QuickScreen(Base):
     """Mixed into a screen: it is laid out and painted once when it comes, where Textual does both two or three times."""
 
     _coming = False
+    _away = False  # made ahead, or left for another place; that it comes is a message, which may still be on its way
+
+    def on_screen_suspend(self) -> None:
+        self._away = not self.is_current
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Runs before Textual's own handler, which works out styles, layout and picture."""
+        if self.is_current:
+            self._away = False
         event.refresh_styles = False  # they are known since it was made, or since the theme changed
         self._coming = True
 
@@ -46,6 +53,9 @@ class QuickScreen(Base):
             super()._compositor_refresh()
 
     def _on_timer_update(self) -> None:
+        if self._away and self.is_current:
+            self._update_timer.pause()  # the message that it comes has it painted; before, it would be painted twice
+            return
         if self._coming and self.is_current:
             if self._layout_required:
                 self._refresh_layout()
@@ -104,6 +114,10 @@ class AheadApp(App[None]):
         else:
             self.screen.refresh()
 
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Asked for with each line that is painted, for which Textual makes two dictionaries of all themes."""
+        return self._registered_themes.get(theme_name) or super().get_theme(theme_name)
+
     def start_theme(self, name: str) -> None:
         """The theme to begin with: its colors are in force before anything is parsed."""
         self.theme = name
@@ -129,6 +143,8 @@ class AheadApp(App[None]):
         if mode in self._screen_stacks or not self.is_running:
             return  # somebody went there meanwhile, or left
         self._modes[mode] = lambda: screen
+        if isinstance(screen, QuickScreen):
+            screen._away = True
         await self._init_mode(mode)
         screen._css_update_count = self._css_update_count
         for widget in list(screen.walk_children(Widget)):

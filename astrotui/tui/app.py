@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
     from astrotui.library.session_list import SessionRecord
     from astrotui.rendering.service import PictureService
+    from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
-# Loaded when the first frame is on screen, not before.
+# Loaded when the first frame is on screen.
 _LATER = "dialog message frames darks jobs stacks help pages prompt stack_form trouble where".split()
 
 
@@ -187,11 +188,19 @@ class AstroApp(AheadApp):
             self.set_interval(SWEEP_S, self.sweeper.look)
 
     async def _open(self) -> None:
+        new = not self.store.path.exists()  # making it takes long by itself
+        await self.background(
+            import_module, "astrotui.catalog.database"
+        )  # and so may loading, the first time
         opening = asyncio.ensure_future(self.store.open())
         done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
-        if not done:
+        if not done and not new:
             self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
-        await opening
+        try:
+            await opening
+        finally:
+            if not done:
+                self.clear_notifications()
 
     async def _follow(self) -> None:
         """Tell the present place when the catalogue changed; an error is told once and then waited out."""
@@ -229,7 +238,7 @@ class AstroApp(AheadApp):
             if reload:
                 screen.catalog_changed()
         for job in news.ended:
-            queueing.tell_end(self, job)
+            queueing.tell_end(self, job, news.results.get(job.id))
 
     def show_running(self, screen: Screen[Any]) -> None:
         """How far the running job is, beside the name of its place."""
@@ -309,8 +318,10 @@ class AstroApp(AheadApp):
 
         self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
 
-    def open_stack_form(self, sessions: Sequence[int] = (), reference: int | None = None) -> None:
-        """Ask how to stack the present session, or several."""
+    def open_stack_form(
+        self, sessions: Sequence[int] = (), reference: int | None = None, comet: "Sequence[CometPlace]" = ()
+    ) -> None:
+        """Ask how to stack the present session, or several; `comet` has its marks in two frames."""
         from astrotui.tui.screens.stack_form import StackForm
 
         chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
@@ -325,7 +336,7 @@ class AstroApp(AheadApp):
                 self.notify(f"job {', '.join(map(str, jobs))} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 
-        self.push_screen(StackForm(chosen, reference), queued)
+        self.push_screen(StackForm(chosen, reference, comet), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""

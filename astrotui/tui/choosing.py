@@ -70,7 +70,8 @@ def details(frame: "FrameRecord") -> str:
     ]
     if frame.dx_px is not None and frame.dy_px is not None:
         turned = f", turned {frame.rotation_deg:.2f}°" if frame.rotation_deg is not None else ""
-        lines.append(f"{-frame.dx_px:+.1f}, {-frame.dy_px:+.1f} px from the reference{turned}")
+        x, y = round(-frame.dx_px, 1) + 0.0, round(-frame.dy_px, 1) + 0.0  # no "-0.0"
+        lines.append(f"{x:+.1f}, {y:+.1f} px from the reference{turned}")
     return "\n".join(lines)
 
 

@@ -1,22 +1,38 @@
 """Jobs as the app follows them: how far the running one is, and what to say when one ends."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
 
-_VERBS = {"measure": "measuring", "stack": "stacking", "index": "reading folders", "compose": "composing"}
+_VERBS = {
+    "measure": "measuring",
+    "stack": "stacking",
+    "index": "reading folders",
+    "compose": "composing",
+    "solve": "solving",
+    "watch": "watching",
+}
 
 
 @dataclass(frozen=True)
 class News:
-    """What changed since the last look: `running` is a few characters for the bar of places, `live` what goes on."""
+    """What changed since the last look.
+
+    Attributes
+    ----------
+    running : a few characters for the bar of places
+    ended : jobs to tell of
+    live : what goes on
+    results : of jobs that ended and are told with what they found
+    """
 
     running: str
     ended: "tuple[JobRecord, ...]"
     live: "tuple[JobRecord, ...]" = ()
+    results: "dict[int, dict[str, Any]]" = field(default_factory=dict)
 
 
 class Follower:
@@ -31,20 +47,24 @@ class Follower:
 
     def look(self, catalog: Any) -> News:
         """Read the queue; for a thread."""
-        from astrotui.jobs.queue import list_jobs, show
+        from astrotui.jobs.queue import list_jobs, result, show
 
         live = list_jobs(catalog, live_only=True)
         here = {job.id for job in live}
         ended = tuple(show(catalog, job_id) for job_id in sorted(self._waited - here))
         self._waited = here
-        return News(_running(live), ended, tuple(live))
+        found = {
+            job.id: result(catalog, job.id) for job in ended if job.kind == "solve" and job.status == "done"
+        }
+        return News(running_words(live), ended, tuple(live), found)
 
 
-def _running(live: "list[JobRecord]") -> str:
+def running_words(live: "Sequence[JobRecord]") -> str:
+    """How far the running job is, in the few characters beside the name of its place."""
     running = [job for job in live if job.status == "running"]
     if not running:
         return f"{len(live)}… " if live else ""
-    first = running[0]
+    first = min(running, key=lambda job: not job.total)  # a watch has no end that is known
     share = f"{100 * min(first.done, first.total) // first.total}%" if first.total else "▸"
     return f"{share}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
 

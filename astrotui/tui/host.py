@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from astrotui.errors import AstrotuiError
     from astrotui.jobs.records import JobRecord
     from astrotui.rendering.service import PictureService
+    from astrotui.stacking.comet_places import Place
     from astrotui.tui.follow import Follower
     from astrotui.tui.store import Store
 
@@ -59,7 +60,9 @@ class Host(Protocol):
     def action_add_folder(self) -> None:
         """Ask for a folder and index it."""
 
-    def open_stack_form(self, sessions: Sequence[int] = ..., reference: int | None = ...) -> None:
+    def open_stack_form(
+        self, sessions: Sequence[int] = ..., reference: int | None = ..., comet: "Sequence[Place]" = ...
+    ) -> None:
         """Ask how to stack the present session, or several."""
 
     async def background(self, function: Callable[..., T], *arguments: Any) -> T:

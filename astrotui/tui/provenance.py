@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui.queueing import in_the_sky
 from astrotui.tui.remarks import remarks
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def describe(stack: Stack) -> list[str]:
         f"{noise}, FWHM {number(stack['fwhm_px'])} px",
         f"{100 * (stack['rejected_fraction'] or 0):.2f} % of the samples rejected",
     ]
+    if reused := _reused(stack.get("reused") or {}):
+        lines.append(f"reused: {reused}")
+    if field := stack.get("wcs"):
+        lines.append(clean(f"in the sky: {in_the_sky(field)}", 300))
     if composed := stack.get("composed"):
         numbers = ", ".join(str(number) for number in composed["stacks"])
         lines.append(
@@ -44,6 +49,12 @@ def describe(stack: Stack) -> list[str]:
     if len(skipped) > _MOST_SKIPPED:
         lines.append(f"and {len(skipped) - _MOST_SKIPPED} more; the manifest names them")
     return lines
+
+
+def _reused(counts: dict[str, int]) -> str:
+    """What earlier stacks and measurements spared this one."""
+    names = {"measurements": "measurement", "masters": "master", "registrations": "registration"}
+    return ", ".join(plural(counts[key], name) for key, name in names.items() if counts.get(key))
 
 
 def levels(view: "View | None") -> list[str]:

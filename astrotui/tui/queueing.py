@@ -36,11 +36,72 @@ def index(catalog: Any, roots: Sequence[Path]) -> int:
 def measure(catalog: Any, session_id: int) -> int:
     """Queue the measurement of a session, unless that waits or runs already. Returns the job's id."""
     from astrotui.jobs.queue import list_jobs, payload
+    from astrotui.tui.reading import session_name
 
     for job in list_jobs(catalog, live_only=True):
         if job.kind == "measure" and payload(catalog, job.id).get("sessions") == [session_id]:
             return job.id
-    return enqueue(catalog, "measure", {"sessions": [session_id]}, f"measure session {session_id}", 5)
+    return enqueue(
+        catalog,
+        "measure",
+        {"sessions": [session_id]},
+        f"measure {clean(session_name(catalog, session_id), 60)}",
+        5,
+    )
+
+
+def solve(catalog: Any, sessions: Sequence[int], stacks: Sequence[int]) -> int:
+    """Queue a plate solver for sessions and results, as `astrotui solve` does. Returns the job's id.
+
+    Raises
+    ------
+    AstrotuiError
+        No plate solver is installed.
+    """
+    from astrotui.frames.solver import find_solver
+
+    if find_solver() is None:
+        raise AstrotuiError(
+            "no plate solver is installed: astrometry.net's solve-field and ASTAP can be used; "
+            "F1 has a page about it, `solve`"
+        )
+    payload = {"sessions": list(sessions), "stacks": list(stacks), "limit_s": 60.0, "name": True}
+    return enqueue(catalog, "solve", payload, f"solve {plural(len(sessions) + len(stacks), 'field')}")
+
+
+def watch(catalog: Any, session_id: int, folder: Path, memory: int) -> int:
+    """Queue a stack that grows while frames arrive in a session's folder, as `astrotui watch` does without options.
+
+    A watch of the session that goes on already is not begun again. Returns the job's id.
+
+    Parameters
+    ----------
+    folder : where the result goes, under a free name
+    memory : bytes
+
+    Raises
+    ------
+    AstrotuiError
+        The session's folder is not there.
+    """
+    from astrotui.jobs.queue import list_jobs, payload
+    from astrotui.library.listing import list_sessions
+    from astrotui.library.requests import default_name
+    from astrotui.stacking.recipe import Recipe
+
+    for job in list_jobs(catalog, live_only=True):
+        if job.kind == "watch" and payload(catalog, job.id).get("sessions") == [session_id]:
+            return job.id
+    places = [Path(one.path) for one in list_sessions(catalog) if one.id == session_id]
+    if not places or not places[0].is_dir():
+        name = clean(places[0], 300) if places else f"session {session_id}"
+        raise AstrotuiError(f"{name}: this folder is not there; is the disk mounted?")
+    orders = {
+        "sessions": [session_id], "folders": [str(places[0])], "orders": {}, "recipe": vars(Recipe()),
+        "options": {"dark": "auto", "flat": "auto", "bias": "auto", "memory": memory, "workers": 0},
+        "output": "", "folder": str(folder),
+    }  # fmt: skip
+    return enqueue(catalog, "watch", orders, f"watch {clean(default_name(catalog, [session_id]), 60)}")
 
 
 def enqueue(catalog: Any, kind: str, payload: dict[str, Any], title: str, priority: int = 0) -> int:
@@ -53,7 +114,7 @@ def enqueue(catalog: Any, kind: str, payload: dict[str, Any], title: str, priori
     return job
 
 
-def tell_end(app: "App[Any]", job: "JobRecord") -> None:
+def tell_end(app: "App[Any]", job: "JobRecord", result: dict[str, Any] | None = None) -> None:
     """A failure is a dialog with the reason and the log's place; an end that was wished for, a short note."""
     from astrotui.tui.screens.message import MessageScreen
 
@@ -64,6 +125,37 @@ def tell_end(app: "App[Any]", job: "JobRecord") -> None:
             lines += ["", f"Log: {clean(job.log, 400)}"]
         lines += ["", f"Jobs (4) has it: l shows the log, t tries again (job {job.id})."]
         app.push_screen(MessageScreen(f"Job {job.id} failed: {name}", "\n".join(lines)))
+    elif job.status == "done" and result and result.get("solved"):
+        app.push_screen(
+            MessageScreen(f"Job {job.id}: where it is in the sky", "\n".join(solved_lines(result)))
+        )
     elif job.status == "done":
-        where = "; 5 shows it" if job.kind in ("stack", "compose") else ""
+        where = "; 5 shows it" if job.kind in ("stack", "compose", "watch") else ""
         app.notify(f"job {job.id} is done: {name}{where}", markup=False, timeout=3)
+
+
+def solved_lines(result: dict[str, Any]) -> list[str]:
+    """What a plate solver found, in words."""
+    lines: list[str] = []
+    for one in result["solved"]:
+        what = f"session {one['session']}" if "session" in one else f"stack {one['stack']}"
+        if not one["solved"]:
+            lines.append(f"{what}: not found: {one['reason']}")
+            continue
+        named = f" It is named {one['named']} now." if one["named"] else ""
+        lines.append(f"{what}: {in_the_sky(one)}.{named}")
+    return [clean(line, 600) for line in lines]
+
+
+def in_the_sky(field: dict[str, Any]) -> str:
+    """Place, size and contents of a field that was solved."""
+    hours, degrees = field["ra_deg"] / 15, abs(field["dec_deg"])
+    sign = "-" if field["dec_deg"] < 0 else "+"
+    right = f"{int(hours):02d}h{hours % 1 * 60:04.1f}m"
+    place = f"{right} {sign}{int(degrees):02d}d{degrees % 1 * 60:02.0f}m"
+    turned = f"turned by {field['rotation_deg']:.1f}{', mirrored' if field['mirrored'] else ''}"
+    inside = f", with {', '.join(field['objects'])}" if field["objects"] else ""
+    return (
+        f"{place}, {field['width_deg']:.2f} x {field['height_deg']:.2f} degrees, "
+        f'{field["scale_arcsec"]:.2f}"/px, {turned}{inside}'
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import PlanError, UsageError
-from astrotui.stacking.comet_places import parse_places
+from astrotui.stacking.comet_places import Place, parse_places
 from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
 from astrotui.text import clean, plural
 from astrotui.tui.choosing import light
@@ -61,7 +61,7 @@ _LINES = (
     Line("mix_filters", "yes: sessions of several filters as one stack", ("no", "yes")),
     Line(
         "comet",
-        "with align comet: X,Y@FRAME X,Y@FRAME, where it is in an early and in a late frame",
+        "with align comet, where it is in an early and a late frame: M in Frames marks it, or X,Y@FRAME twice",
         free="none",
     ),
     Line("memory", "how much memory the stack may use, like 1GB", free=""),
@@ -81,6 +81,13 @@ def form_lines(memory: str, folder: Path, reference: int | None) -> list[Line]:
     if reference is not None:
         by_name["reference"].choices = ("auto", str(reference))
     return lines
+
+
+def follow_comet(lines: Sequence[Line], places: Sequence[Place]) -> None:
+    """Choose a stack on the comet that was marked in two frames."""
+    by_name = {line.name: line for line in lines}
+    by_name["align"].value = "comet"
+    by_name["comet"].value = " ".join(f"{x:.1f},{y:.1f}@{frame}" for x, y, frame in places)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,14 @@ class Terminal:
         os.close(self.master)
 
 
+def _pump(handle: asyncio.events.Handle) -> str:
+    """The place, dialog or widget that a callback of the event loop works for."""
+    from textual._context import active_message_pump
+
+    pump = handle._context.get(active_message_pump)  # type: ignore[attr-defined]
+    return "" if pump is None else type(pump).__name__
+
+
 def watch_loop(out: Path) -> None:
     """Time every callback of the event loop of this process; the longest ones are written to `out` at the end."""
     import atexit
@@ -148,7 +156,9 @@ def watch_loop(out: Path) -> None:
         took = time.perf_counter() - begun
         if took > 0.004 and recording:
             owner = getattr(handle._callback, "__self__", handle._callback)  # type: ignore[attr-defined]
-            longest.append((took, time.thread_time() - worked, re.sub(r"\s+", " ", repr(owner))[:140]))
+            own = time.thread_time() - worked
+            what = re.sub(r"\s+", " ", f"{_pump(handle)}: {owner!r}")
+            longest.append((took, own, what[:140]))
 
     asyncio.events.Handle._run = timed  # type: ignore[method-assign]
     atexit.register(lambda: out.write_text(json.dumps(sorted(longest, reverse=True)[:20])))
@@ -220,9 +230,16 @@ def measure(catalog: Path, work: Path, frames: int) -> list[tuple[str, str, str]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         environment[f"XDG_{name}_HOME"] = str(work / name.lower())
+    environment.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # an installed package is compiled: a first start sees to it
     script = [sys.executable, str(Path(__file__).resolve()), "--child"]
     first, rows = [], []
     sessions = []
+    warm = Terminal([*script, "plain", "--catalog", str(catalog)], 120, 40, environment)
+    warm.wait(lambda sent: b"2023-" in sent)
+    warm.settle(3.0)
+    warm.end()
     for _ in range(5):
         terminal = Terminal([*script, "plain", "--catalog", str(catalog)], 120, 40, environment)
         first.append(terminal.wait(lambda sent: b"Stacks" in sent))

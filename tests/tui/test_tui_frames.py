@@ -12,6 +12,7 @@ from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement
 from astrotui.tui import queueing
 from astrotui.tui.choosing import light
+from astrotui.tui.pictures import frame_picture
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.frames import FramesPlace
 from astrotui.tui.screens.where import WhereScreen
@@ -213,6 +214,19 @@ async def test_path_of_the_file_and_of_its_picture(make_app: MakeApp) -> None:
         assert where.paths["file"] == screen.table.row.path
         await until(pilot, lambda: "/cache/picture.png" in line(where, "#paths"))
         assert app.clipboard == screen.table.row.path
+
+
+async def test_a_picture_that_is_asked_for_twice_comes(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        picture = screen.query_one(Picture)
+        await until(pilot, lambda: picture.shown is not None and picture.shown is picture.request)
+        other = frame_picture(screen.table.rows[5], screen.frames.sample, screen.facts)
+        asked = app.pictures.asked  # type: ignore[attr-defined]
+        picture.show(other)
+        picture.show(other)  # before the first one was sent
+        await until(pilot, lambda: asked[-1].path == screen.table.rows[5].path)
 
 
 async def test_blink_changes_between_two_and_stops(make_app: MakeApp) -> None:

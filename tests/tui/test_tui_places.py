@@ -358,6 +358,24 @@ async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: 
         await until(pilot, lambda: table(app).rows[0].status == "cancelled")
 
 
+async def test_no_line_says_of_a_job_what_its_row_does_not_say_any_more(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    job = add_job(catalog_file, status="running", stage="registering", done=4, total=16, started=NOW)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "4", "jobs")
+        screen: Any = app.screen
+        await until(pilot, lambda: "running" in line(screen, "#detail"))
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            row = db.get_one(Job, job)
+            row.status, row.finished = "done", NOW + timedelta(minutes=1)
+        await screen.load()  # nothing else has run since when it comes back
+        assert table(app).rows[0].status == "done"
+        assert "done" in line(screen, "#detail") and "running" not in line(screen, "#detail")
+        assert "25%" not in str(screen.query_one("PlaceBar").render())
+
+
 async def test_a_running_job_is_cancelled_only_after_a_question(
     make_app: MakeApp, catalog_file: Path
 ) -> None:

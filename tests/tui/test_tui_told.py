@@ -1,16 +1,21 @@
 """What dialogs and places tell: paths to copy, the meaning of lines, what a cull leaves, whose darks are missing."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import CalibrationSet, Frame
+from astrotui.errors import CatalogError
 from astrotui.tui.reading import rejected_before
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.help import HelpScreen
+from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.stack_form import StackForm
 from astrotui.tui.screens.where import WhereScreen, plain_lines
+from astrotui.tui.store import Store
+from astrotui.tui.widgets.form import Form
 from astrotui.tui.widgets.page import Page
 from tests.tui.conftest import MakeApp, until
 from tests.tui.test_tui_frames import line, open_m42
@@ -94,3 +99,59 @@ def test_what_was_rejected_before_a_stack(catalog_file: Path) -> None:
         assert said == f"not given to it: 3 of {count} lights, rejected before: 2 clouded; 1 by hand"
         assert rejected_before(catalog, stack | {"frames_used": count - 5}).endswith("rejected before")
         assert rejected_before(catalog, stack | {"frames_used": count}) == ""
+
+
+async def test_help_is_not_cut_off_at_80_columns(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("t")
+        form = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        lines = form.query_one(Form).lines
+        await pilot.press("question_mark")
+        screen = await until(pilot, lambda: isinstance(app.screen, HelpScreen) and app.screen)
+        page = screen.query_one(Page)
+        await until(pilot, lambda: page.size.width)
+        assert all(strip.cell_length <= page.size.width for strip in page.strips)
+        told = " ".join(" ".join(strip.text for strip in page.strips).split())
+        assert max(len(one.meaning) for one in lines) > 70
+        assert all(one.meaning in told for one in lines)
+
+
+async def test_a_long_message_keeps_its_keys_in_sight(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        app.push_screen(MessageScreen("Long", "\n".join(f"line {n}" for n in range(60)), wide=True))
+        await until(
+            pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen.query(".dialog--hint")
+        )
+        hint = app.screen.query_one(".dialog--hint")
+        await until(pilot, lambda: 0 < hint.region.bottom <= 23)
+        await pilot.press("end")
+        await until(pilot, lambda: app.screen.query_one(".dialog--body").scroll_offset.y > 30)
+
+
+@pytest.mark.parametrize("new", [False, True])
+async def test_only_a_catalogue_that_is_there_is_called_busy(
+    make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    monkeypatch.setattr("astrotui.tui.app._PATIENCE_S", 0.05)
+    may_end, told = asyncio.Event(), []
+
+    async def slow(store: Store) -> None:
+        await may_end.wait()
+        raise CatalogError("it is damaged")
+
+    monkeypatch.setattr(Store, "open", slow)
+    app = make_app(catalog_file.parent / "none.sqlite" if new else catalog_file)
+    monkeypatch.setattr(app, "notify", lambda text, **options: told.append(text))
+    monkeypatch.setattr(app, "clear_notifications", lambda: told.append("gone"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        if not new:
+            await until(pilot, lambda: told)
+            assert "busy" in told[0]
+        await pilot.pause(0.3)
+        may_end.set()
+        await until(pilot, lambda: type(app.screen).__name__ == "TroubleScreen")
+        assert told[-1:] == ["gone"] and any("busy" in text for text in told) is not new

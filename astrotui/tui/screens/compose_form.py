@@ -16,6 +16,7 @@ from astrotui.tui import composing
 from astrotui.tui.provenance import Stack
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class ComposeForm(FormDialog[int | None]):
         with Vertical(classes="dialog wide", id="compose-form"):
             yield Static("Compose one color image", classes="dialog--title", markup=False)
             yield Form(composing.compose_lines(self.palette, self.stacks, self.letters), id="form")
-            yield Static(id="meaning", markup=False)
-            yield Static(id="wrong", markup=False)
+            yield Words(id="meaning")
+            yield Words(id="wrong")
             keys = "ctrl+s compose · ↑↓ line · ←→ or type · ? help · esc leave"
             yield Static(keys, classes="dialog--keys", markup=False)
 
@@ -67,8 +68,8 @@ class ComposeForm(FormDialog[int | None]):
         stack = next((s for s in self.stacks if str(s["id"]) == line.value), None)
         if stack is not None and line.name not in ("palette", "output"):
             said += f"; {composing.name_of(stack, self.letters.get(stack['id']))}"
-        self.query_one("#meaning", Static).update(said)
-        self.query_one("#wrong", Static).update("")
+        self.query_one("#meaning", Words).update(said)
+        self.query_one("#wrong", Words).update("")
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -85,7 +86,7 @@ class ComposeForm(FormDialog[int | None]):
         start(self, partial(self._queue, payload), group="queue-composition")
 
     def _complain(self, error: AstrotuiError) -> None:
-        self.query_one("#wrong", Static).update(clean(error, 300))
+        self.query_one("#wrong", Words).update(clean(error, 300))
 
     async def _queue(self, payload: dict[str, Any]) -> None:
         try:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Label, Static
+from textual.widgets import Label
 
 from astrotui.text import clean, plural
 from astrotui.tui.choosing import light, short_name
 from astrotui.tui.screens.dialog import Dialog
 from astrotui.tui.screens.message import QuestionScreen
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class CullScreen(Dialog[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
             yield Label("Cull: who would go, and why", classes="dialog--title")
-            yield Static(id="presets", markup=False)
+            yield Words(id="presets")
             with VerticalScroll(id="list"):
-                yield Static(id="consequences", markup=False)
+                yield Words(id="consequences")
             yield Label("←/→ preset · ↑/↓ more · y reject these · esc leave all", classes="dialog--hint")
 
     def on_mount(self) -> None:
@@ -59,7 +60,7 @@ class CullScreen(Dialog[bool]):
 
     def _look(self) -> None:
         self.plan = None  # what is shown until the new plan is there must not be carried out
-        self.query_one("#presets", Static).update(
+        self.query_one("#presets", Words).update(
             "   ".join(f"‹{p}›" if i == self.place else f" {p} " for i, p in enumerate(_PRESETS))
         )
         start(self, self._plan, group="cull-plan", exclusive=True)
@@ -82,7 +83,7 @@ class CullScreen(Dialog[bool]):
         lines += [
             f"✗ {clean(names[i], 60)}  {clean(', '.join(why), 160)}" for i, why in plan.rejected.items()
         ]
-        self.query_one("#consequences", Static).update("\n".join(lines))
+        self.query_one("#consequences", Words).update("\n".join(lines))
 
     def action_do(self) -> None:
         from astrotui.library.cull import LARGE_SHARE

@@ -7,7 +7,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from astrotui.errors import AstrotuiError, UsageError
 from astrotui.text import clean, duration, plural
@@ -15,6 +14,7 @@ from astrotui.tui import coverage
 from astrotui.tui.place import Place
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
+from astrotui.tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from astrotui.catalog.models import Session
@@ -90,12 +90,12 @@ class DarksPlace(Place):
 
     def body(self) -> ComposeResult:
         with Container(id="darks-place", classes="place"):
-            yield Static(id="head", markup=False)
+            yield Words(id="head")
             empty = "no darks yet: f in Library (1) adds their folder, then they are matched by themselves"
             yield RowTable(COLUMNS, key=lambda h: h.set.id, empty=empty, id="sets")
             yield RowTable(coverage.COLUMNS, key=lambda c: c.sets[0].id, empty=empty, id="coverage")
-            yield Static(id="reasons", markup=False)
-            yield Static(id="gaps", markup=False)
+            yield Words(id="reasons")
+            yield Words(id="gaps")
 
     def made(self) -> None:
         self.query_one("#coverage").display = False
@@ -118,7 +118,7 @@ class DarksPlace(Place):
         else:
             head, rows = await self.read(_darks, self.astro.session_id, self.kind)
             sets.set_rows(rows)
-        self.query_one("#head", Static).update(head)
+        self.query_one("#head", Words).update(head)
         if held.display != self._covers:
             sets.display, held.display = not self._covers, self._covers
             self.focus_main()
@@ -127,10 +127,10 @@ class DarksPlace(Place):
             )
         self.note(plural(len(rows), "set"))
         about = None if self._covers else self.astro.session_id
-        self.query_one("#gaps", Static).update(await self.read(self._gaps.read, about))
+        self.query_one("#gaps", Words).update(await self.read(self._gaps.read, about))
 
     def _tell(self, lines: list[str]) -> None:
-        self.query_one("#reasons", Static).update("\n".join(clean(line, 400) for line in lines))
+        self.query_one("#reasons", Words).update("\n".join(clean(line, 400) for line in lines))
 
     @on(RowTable.Moved, "#coverage")
     def _moved_coverage(self, event: RowTable.Moved) -> None:

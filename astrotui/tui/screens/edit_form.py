@@ -14,6 +14,7 @@ from astrotui.text import clean
 from astrotui.tui import editing
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class EditForm(FormDialog[str | None]):
         with Vertical(classes="dialog wide", id="edit-form"):
             yield Static(clean(self.known.heading, 80), classes="dialog--title", markup=False)
             yield Form(editing.edit_lines(self.known), id="form")
-            yield Static(id="meaning", markup=False)
-            yield Static(id="wrong", markup=False)
+            yield Words(id="meaning")
+            yield Words(id="wrong")
             keys = "ctrl+s write · ↑↓ line · ←→ or type · ? help · esc leave"
             yield Static(keys, classes="dialog--keys", markup=False)
 
@@ -48,7 +49,7 @@ class EditForm(FormDialog[str | None]):
 
     @on(Form.Moved, "#form")
     def _moved(self, event: Form.Moved) -> None:
-        self.query_one("#meaning", Static).update(f"{event.line.label}: {event.line.meaning}")
+        self.query_one("#meaning", Words).update(f"{event.line.label}: {event.line.meaning}")
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -65,7 +66,7 @@ class EditForm(FormDialog[str | None]):
         start(self, partial(self._write, changes), group="edit")
 
     def _complain(self, error: AstrotuiError) -> None:
-        self.query_one("#wrong", Static).update(clean(error, 300))
+        self.query_one("#wrong", Words).update(clean(error, 300))
 
     async def _write(self, changes: editing.Changes) -> None:
         try:

@@ -16,6 +16,7 @@ from astrotui.tui.exporting import FORMATS, free_name, parse_longest
 from astrotui.tui.provenance import Stack
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
+from astrotui.tui.widgets.words import Words
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class ExportForm(FormDialog[Export | None]):
                 ],
                 id="form",
             )
-            yield Static(id="meaning", markup=False)
-            yield Static(id="wrong", markup=False)
+            yield Words(id="meaning")
+            yield Words(id="wrong")
             yield Static(
                 "ctrl+s write · ↑↓ line · ←→ change, or type · esc leave",
                 classes="dialog--keys",
@@ -71,7 +72,7 @@ class ExportForm(FormDialog[Export | None]):
         form["size"].free = "full size" if FORMATS[kind][1] else "(pictures only)"
         form.refresh()
         meaning = FORMATS[kind][2] if event.line.name == "to" else event.line.meaning
-        self.query_one("#meaning", Static).update(f"{event.line.name}: {meaning}")
+        self.query_one("#meaning", Words).update(f"{event.line.name}: {meaning}")
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -91,6 +92,6 @@ class ExportForm(FormDialog[Export | None]):
             if out.exists():
                 raise AstrotuiError(f"{out} exists; choose another name")
         except AstrotuiError as error:
-            self.query_one("#wrong", Static).update(clean(error, 300))
+            self.query_one("#wrong", Words).update(clean(error, 300))
             return
         self.dismiss(Export(kind, out, size))

@@ -8,19 +8,21 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
-from textual.widgets import Static
 
-from astrotui.text import clean
+from astrotui.stacking.comet_places import Place as CometPlace
+from astrotui.text import clean, plural
 from astrotui.tui import choosing
 from astrotui.tui.choosing import COLUMNS, SessionFrames
 from astrotui.tui.follow import working
 from astrotui.tui.pictures import frame_picture
 from astrotui.tui.place import Place
+from astrotui.tui.screens.comet import CometScreen
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.widgets.trend import METRICS, Trend
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class FramesPlace(Place):
         Binding("b", "blink", "Blink", id="frames.blink", tooltip="Blink the frame against the best one"),
         Binding("v", "metric", "Trend", id="frames.metric", tooltip="Another metric in the trend"),
         Binding("e", "edit", "Edit", id="frames.edit", tooltip="Correct the frame's type, note, rate, tag"),
+        Binding("M", "comet", "Mark a comet", show=False, id="frames.comet",
+                tooltip="Mark a comet in an early and a late frame, then t"),
         Binding("y", "where", "Path", id="frames.where", tooltip="Where the file is; also to the clipboard"),
     ]  # fmt: skip
 
@@ -57,17 +61,18 @@ class FramesPlace(Place):
         self.frames = SessionFrames()
         self.facts: SessionFacts | None = None
         self._blinking: Timer | None = None
+        self._comet: dict[int, CometPlace] = {}  # by frame, the last one marked last
 
     def body(self) -> ComposeResult:
         with Container(id="frames-place", classes="place"):
             with Container(id="left"):
                 empty = "no session is chosen: go to one in Library (1) and press enter"
                 yield RowTable(COLUMNS, key=lambda f: f.id, empty=empty, id="frames")
-                yield Static(id="worth", markup=False)
+                yield Words(id="worth")
             with Container(id="right"):
                 yield Picture(id="picture")
                 yield Trend(id="trend")
-                yield Static(id="file", markup=False)
+                yield Words(id="file")
 
     def made(self) -> None:
         self.table.sort_by("score", True)
@@ -112,7 +117,7 @@ class FramesPlace(Place):
     def _tell(self) -> None:
         """The worth of the choice and the trend, after every change."""
         room = self.size.width - 2 if self.has_class("-narrow") else self.size.width - 68
-        self.query_one("#worth", Static).update(choosing.worth_line(self.frames.records, room))
+        self.query_one("#worth", Words).update(choosing.worth_line(self.frames.records, room))
         self._draw_trend()
 
     def _draw_trend(self) -> None:
@@ -147,7 +152,7 @@ class FramesPlace(Place):
         if frame is not None:
             request = frame_picture(frame, self.frames.sample, self.facts, self.table.around())
         self.query_one("#picture", Picture).show(request, text="no picture")
-        self.query_one("#file", Static).update(self._about(frame))
+        self.query_one("#file", Words).update(self._about(frame))
 
     def _about(self, frame: "FrameRecord | None") -> str:
         if frame is None:
@@ -251,9 +256,36 @@ class FramesPlace(Place):
     def action_measure(self) -> None:
         self.astro.queue_measure()
 
+    def action_comet(self) -> None:
+        """Mark where a comet is in this frame; two marked frames tell its way."""
+        frame = self.table.row
+        request = None if frame is None else frame_picture(frame, self.frames.sample, self.facts)
+        if frame is None or request is None:
+            return
+
+        def marked(place: CometPlace | None) -> None:
+            if place is None:
+                return
+            others = [known for known in self._marks() if known[2] != place[2]][-1:]
+            self._comet = {known[2]: known for known in (*others, place)}
+            said = (
+                "t stacks on it" if others else "mark it in another frame too, long before or after this one"
+            )
+            self.notify(f"the comet is marked in {plural(len(self._comet), 'frame')}: {said}", timeout=5)
+
+        self.app.push_screen(CometScreen(frame, request, self._comet.get(frame.id)), marked)
+
+    def _marks(self) -> "list[CometPlace]":
+        """Marks in frames of this session."""
+        here = {frame.id for frame in self.frames.records}
+        return [place for number, place in self._comet.items() if number in here]
+
     def action_stack(self) -> None:
         frame = self.table.row
-        self.astro.open_stack_form(reference=frame.id if frame is not None else None)
+        marks = self._marks()
+        self.astro.open_stack_form(
+            reference=frame.id if frame is not None else None, comet=tuple(marks) if len(marks) == 2 else ()
+        )
 
     def action_back(self) -> None:
         if self._blinking is not None:

@@ -1,6 +1,7 @@
 """Help for a place, made from its bindings so that it cannot go stale."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -18,6 +19,11 @@ from astrotui.tui.widgets.form import Form
 from astrotui.tui.widgets.page import Page
 
 _KEYS = 14  # cells for the keys
+_WIDEST, _SHARE, _FRAME = (
+    90,
+    0.95,
+    5,
+)  # of a wide dialog, as its stylesheet has it: border, padding and scroll bar
 
 
 class HelpScreen(Dialog[None]):
@@ -45,8 +51,11 @@ class HelpScreen(Dialog[None]):
 
     def _lines(self) -> Iterator[Strip]:
         key = Style(bold=True)
+        room = max(min(_WIDEST, int(_SHARE * self.app.size.width)) - _FRAME - _KEYS - 1, 20)
         for keys, text in self._keys():
-            yield Strip([Segment(f"{keys:<{_KEYS}} ", key), Segment(text, Style() if keys else key)])
+            for number, part in enumerate(wrap(text, room) or [""]):
+                name = "" if number else keys
+                yield Strip([Segment(f"{name:<{_KEYS}} ", key), Segment(part, Style() if keys else key)])
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         """Keys and what they do; headings have no keys."""

@@ -9,12 +9,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Log, Static
+from textual.widgets import Log
 
 from astrotui.text import clean, duration, plural
+from astrotui.tui.follow import running_words
 from astrotui.tui.place import Place
 from astrotui.tui.screens.message import QuestionScreen
+from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.table import Cell, Column, RowTable, Tone
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def bar(job: "JobRecord") -> Cell:
     if job.status != "running" or job.stage is None:
         return Cell("")
     if not job.total:
-        return Cell(clean(job.stage, 14), "info")
+        inside = f", {plural(job.done, 'frame')} in" if job.kind == "watch" and job.done else ""
+        return Cell(clean(job.stage, 14) + inside, "info")
     filled = _BAR * min(job.done, job.total) // job.total
     return Cell(
         f"{'█' * filled}{'░' * (_BAR - filled)} {job.done:,}/{job.total:,} {clean(job.stage, 20)}", "info"
@@ -65,7 +69,7 @@ class JobsPlace(Place):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l,enter", "log", "Log", key_display="l", id="jobs.log", tooltip="Show the log, or hide it"),
         Binding("x", "cancel", "Cancel", id="jobs.cancel", tooltip="Cancel the job"),
-        Binding("t", "retry", "Retry", id="jobs.retry", tooltip="Try a failed or cancelled job again; finished stages stay"),
+        Binding("t", "retry", "Retry", id="jobs.retry", tooltip="Try a failed or cancelled job again, where it ended"),
         Binding("plus", "priority(1)", "Sooner", key_display="+", id="jobs.sooner", tooltip="Run a waiting job sooner"),
         Binding("minus", "priority(-1)", "Later", key_display="-", id="jobs.later", tooltip="Run a waiting job later"),
         Binding("p", "pause", "Pause", id="jobs.pause", tooltip="Start no further job, or go on"),
@@ -96,7 +100,7 @@ class JobsPlace(Place):
         with Container(id="jobs-place", classes="place"):
             empty = "no jobs yet: t in Library or Frames queues a stack"
             yield RowTable(self._columns(), key=lambda j: j.id, empty=empty, id="jobs")
-            yield Static(id="detail", markup=False)
+            yield Words(id="detail")
             log = Log(id="log", max_lines=500)
             log.display = False
             yield log
@@ -125,14 +129,22 @@ class JobsPlace(Place):
         words += [f"{waiting} waiting"] if waiting else []
         words += ["paused: p goes on"] if self.paused else []
         self.note(", ".join(words) or plural(len(jobs), "job"))
+        # At once, so that neither line says of a job what its row does not say any more.
+        self._tell(self.table.row)
+        self.query_one(PlaceBar).set_running(running_words([job for job in jobs if not job.is_final]))
         if self.query_one("#log", Log).display:
             self._read_log()
 
     @on(RowTable.Moved, "#jobs")
     def _moved(self, event: RowTable.Moved) -> None:
-        job = event.row
+        self._tell(event.row)
+        if self.query_one("#log", Log).display:
+            self._read_log()
+
+    def _tell(self, job: "JobRecord | None") -> None:
+        """All that is known of the job under the cursor."""
         if job is None:
-            self.query_one("#detail", Static).update("")
+            self.query_one("#detail", Words).update("")
             return
         left = f" · about {duration(job.eta_s)} left" if job.status == "running" and job.eta_s else ""
         stage = f" · {job.stage}" if job.status == "running" and job.stage else ""
@@ -142,9 +154,7 @@ class JobsPlace(Place):
             lines.append(clean(job.error, 400))
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
-        self.query_one("#detail", Static).update("\n".join(lines))
-        if self.query_one("#log", Log).display:
-            self._read_log()
+        self.query_one("#detail", Words).update("\n".join(lines))
 
     def _rate(self, job: "JobRecord") -> str:
         """Pieces a second in the present stage, since this place first saw it."""

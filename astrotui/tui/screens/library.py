@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
-from textual.widgets import Static
 
-from astrotui.text import duration, plural
+from astrotui.config import parse_size
+from astrotui.text import clean, duration, plural
+from astrotui.tui import queueing
 from astrotui.tui.follow import working
 from astrotui.tui.pictures import session_picture
 from astrotui.tui.place import Place
@@ -26,6 +27,7 @@ from astrotui.tui.sessions import (
 )
 from astrotui.tui.widgets.picture import DEBOUNCE_S, Picture
 from astrotui.tui.widgets.table import Column, RowTable
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
@@ -49,9 +51,13 @@ class LibraryPlace(Place):
         Binding("d", "darks", "Darks", id="library.darks", tooltip="Darks, flats and bias frames that fit the session"),
         Binding("f", "folder", "Add folder", id="library.folder", tooltip="Add a folder of frames to the library"),
         Binding("i", "index", "Index", id="library.index", tooltip="Look again for new and changed files in all folders"),
-        Binding("e", "edit", "Edit", id="library.edit", tooltip="Name the target, correct a type or filter, note, rate, tag"),
+        Binding("e", "edit", "Edit", id="library.edit", tooltip="Name, correct the type or filter, note, rate, tag"),
         Binding("exclamation_mark", "attention", "Attention", show=False, key_display="!", id="library.attention",
                 tooltip="Only sessions that need attention, or all again"),
+        Binding("w", "watch", "Watch", show=False, id="library.watch",
+                tooltip="Stack live while the session's frames arrive"),
+        Binding("P", "solve", "Plate solve", show=False, id="library.solve",
+                tooltip="Find where it lies in the sky, by a plate solver"),
         Binding("y", "where", "Path", show=False, id="library.where", tooltip="Where the session's folder is"),
     ]  # fmt: skip
 
@@ -70,7 +76,7 @@ class LibraryPlace(Place):
             yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
             with Container(id="about"):
                 yield Picture(id="picture")
-                yield Static(id="facts", markup=False)
+                yield Words(id="facts")
 
     def made(self) -> None:
         self.query_one("#targets").display = False
@@ -131,7 +137,7 @@ class LibraryPlace(Place):
     def _about(self, session: "SessionRecord | None", facts: str) -> None:
         """The session that the other places are about, its facts and, when the cursor rests, its picture."""
         self.astro.session_id = session.id if session is not None else None
-        self.query_one("#facts", Static).update(facts)
+        self.query_one("#facts", Words).update(facts)
         # A cursor that runs through the table asks the catalogue once, when it rests.
         if self._resting is not None:
             self._resting.stop()
@@ -199,18 +205,51 @@ class LibraryPlace(Place):
         if (session := self.table.row) is not None:
             self.app.push_screen(WhereScreen("This session", {"folder": session.path}))
 
-    def action_edit(self) -> None:
-        """Correct or annotate the session, or all that are marked."""
+    def _chosen_sessions(self) -> "list[SessionRecord]":
+        """The sessions that are marked, else those of the target or the session under the cursor."""
         chosen = [s for s in self.table.rows if s.id in self.marked]
         if not chosen and self.by_target and self.targets.row is not None:
             chosen = list(self.targets.row.sessions)
         elif not chosen and self.table.row is not None:
             chosen = [self.table.row]
-        if chosen:
+        return chosen
+
+    def action_edit(self) -> None:
+        """Correct or annotate the session, or all that are marked."""
+        if chosen := self._chosen_sessions():
             name = f"{chosen[0].target or '(no target)'} {chosen[0].night or ''}".strip()
             self.edit(
                 "sessions", f"Edit {name if len(chosen) == 1 else plural(len(chosen), 'session')}", chosen
             )
+
+    def action_watch(self) -> None:
+        """Ask, then stack live what arrives in the session's folder."""
+        from astrotui.tui.screens.message import QuestionScreen
+
+        session, settings = self.table.row, self.astro.settings
+        if session is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.astro.queue(
+                    queueing.watch, session.id, settings.output_folder, parse_size(settings.memory),
+                    then=lambda job: self.notify(f"job {job} watches; 4 shows it, 5 its picture", timeout=5),
+                )  # fmt: skip
+
+        text = (
+            f"Stack {clean(session.target or 'this session', 40)} live? New frames in {clean(session.path, 200)} join the "
+            "picture as they come; the first one is made of three. It ends when nothing came for 30 minutes, or by x in "
+            "Jobs (4), and goes on when you quit. `astrotui watch` has more choices."
+        )
+        self.app.push_screen(QuestionScreen("Watch", text), answered)
+
+    def action_solve(self) -> None:
+        """Ask the plate solver that is installed."""
+        if chosen := [session.id for session in self._chosen_sessions()]:
+            self.astro.queue(
+                queueing.solve, chosen, (), then=lambda job: self.notify(f"job {job} solves; 4 shows it", timeout=3)
+            )  # fmt: skip
 
     def action_measure(self) -> None:
         self.astro.queue_measure()

@@ -15,6 +15,7 @@ from astrotui.rendering.looks import CHOICES, Look
 from astrotui.text import clean
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
+from astrotui.tui.widgets.words import Words
 
 _MEANINGS = {
     "stretch": "how faint light is lifted", "linked": "one stretch for all colors, or one a color",
@@ -83,8 +84,8 @@ class LookForm(FormDialog[None]):
         with Vertical(classes="dialog", id="look-form"):
             yield Static("Look", classes="dialog--title", markup=False)
             yield Form(look_lines(self.look), id="form")
-            yield Static(id="meaning", markup=False)
-            yield Static("←→ change, or type · ctrl+r defaults · esc", classes="dialog--keys", markup=False)
+            yield Words(id="meaning")
+            yield Static("←→ or type · ctrl+r defaults · esc", classes="dialog--keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(Form).focus()
@@ -105,4 +106,4 @@ class LookForm(FormDialog[None]):
             if look != self.look:
                 self.look = look
                 self.changed(look)
-        self.query_one("#meaning", Static).update(said)
+        self.query_one("#meaning", Words).update(said)

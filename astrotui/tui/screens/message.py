@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Label, Static
 
 from astrotui.text import clean
@@ -25,10 +25,14 @@ class MessageScreen(Dialog[None]):
         self.wide = wide
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="dialog wide" if self.wide else "dialog"):
+        with Vertical(classes="dialog wide" if self.wide else "dialog"):
             yield Label(clean(self.heading), classes="dialog--title", markup=False)
-            yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
-            yield Label("enter or esc closes", classes="dialog--hint")
+            with VerticalScroll(classes="dialog--body"):
+                yield Static("\n".join(clean(line, 2000) for line in self.message.splitlines()), markup=False)
+            yield Label(
+                "↑↓ more · enter or esc closes" if self.wide else "enter or esc closes",
+                classes="dialog--hint",
+            )
 
 
 class QuestionScreen(Dialog[bool]):

@@ -15,9 +15,11 @@ from astrotui.text import clean
 from astrotui.tui import stacking
 from astrotui.tui.screens.dialog import FormDialog
 from astrotui.tui.widgets.form import Form, Line
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
+    from astrotui.stacking.comet_places import Place
     from astrotui.tui.host import Host
 
 
@@ -28,6 +30,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     ----------
     sessions : ids; with one, the others of its target are offered too
     reference : id of a frame that is offered as the reference
+    comet : where a comet is in two frames; the form begins with a stack on it
     """
 
     HELP_NAME = "the stack form"
@@ -36,10 +39,13 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         Binding("escape", "leave", "Leave", id="stack_form.leave"),
     ]
 
-    def __init__(self, sessions: Sequence[int], reference: int | None = None) -> None:
+    def __init__(
+        self, sessions: Sequence[int], reference: int | None = None, comet: "Sequence[Place]" = ()
+    ) -> None:
         super().__init__()
         self.sessions = tuple(sessions)
         self.reference = reference
+        self.comet = comet
         self.facts: stacking.Facts | None = None
         self._queued = False
         self._refused: list[str] | None = None  # the values with which it could not be queued
@@ -52,13 +58,14 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     def compose(self) -> ComposeResult:
         settings = self.host.settings
         with Vertical(classes="dialog wide", id="stack-form"):
-            yield Static("Stack", classes="dialog--title", id="heading", markup=False)
-            yield Form(
-                stacking.form_lines(str(settings.memory), settings.output_folder, self.reference), id="form"
-            )
-            yield Static(id="meaning", markup=False)
-            yield Static(id="wrong", markup=False)
-            yield Static(id="warnings", markup=False)
+            yield Words(id="heading", classes="dialog--title")
+            lines = stacking.form_lines(str(settings.memory), settings.output_folder, self.reference)
+            if self.comet:
+                stacking.follow_comet(lines, self.comet)
+            yield Form(lines, id="form")
+            yield Words(id="meaning")
+            yield Words(id="wrong")
+            yield Words(id="warnings")
             yield Static(
                 "ctrl+s queue · ↑↓ line · ←→ or type · ? help · esc",
                 classes="dialog--keys",
@@ -102,7 +109,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         meaning = line.meaning
         if self.facts is not None:
             chosen = self.form["sessions"].value
-            self.query_one("#heading", Static).update(f"Stack {self.facts.headings[chosen]}")
+            self.query_one("#heading", Words).update(f"Stack {self.facts.headings[chosen]}")
             warnings = [
                 f"! {text}"
                 for kind, text in self.facts.warnings[chosen]
@@ -113,7 +120,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
                 known = self.facts.sets[line.name]
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
-        self.query_one("#meaning", Static).update(clean(f"{line.label}: {meaning}", 300))
+        self.query_one("#meaning", Words).update(clean(f"{line.label}: {meaning}", 300))
 
     def _is_default(self, name: str) -> bool:
         """Whether a line is as it was, so that what is said of it still holds."""
@@ -122,7 +129,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
 
     def _say(self, where: str, text: str) -> None:
         """Lines that take room only while there is something to say."""
-        said = self.query_one(where, Static)
+        said = self.query_one(where, Words)
         said.update(text)
         said.display = bool(text)
 

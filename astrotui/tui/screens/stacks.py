@@ -9,13 +9,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from astrotui.rendering.looks import Look
 from astrotui.rendering.service import View
 from astrotui.text import clean, duration, plural
+from astrotui.tui import queueing
 from astrotui.tui.composing import is_color
 from astrotui.tui.exporting import FORMATS, export_file, queue_picture
+from astrotui.tui.follow import working
 from astrotui.tui.pictures import stack_picture
 from astrotui.tui.place import Place
 from astrotui.tui.provenance import Stack, describe, levels, number, read_provenance
@@ -28,9 +29,11 @@ from astrotui.tui.screens.where import WhereScreen
 from astrotui.tui.widgets.histogram import Histogram
 from astrotui.tui.widgets.picture import Picture, PictureView
 from astrotui.tui.widgets.table import Cell, Column, RowTable
+from astrotui.tui.widgets.words import Words
 from astrotui.tui.work import start
 
 _STRETCHES = ("auto", "asinh", "ghs", "zscale", "percentile", "linear")
+_NONE = "no stacks yet: t in Library or Frames makes one"
 _ZOOMS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -59,15 +62,17 @@ class StacksPlace(Place):
         Binding("z", "zoom(1)", "Zoom", id="stacks.zoom_in", tooltip="Zoom in; then arrows look around, esc goes back"),
         Binding("p,enter", "large", "Large", key_display="p", id="stacks.large", tooltip="The picture alone, or with the list"),
         Binding("w", "stretch", "Stretch", id="stacks.stretch", tooltip="Another stretch: auto, asinh, ghs, zscale, ..."),
-        Binding("o", "look", "Look", id="stacks.look", tooltip="All choices of the look: stretch, background, color, turn"),
+        Binding("o", "look", "Look", id="stacks.look", tooltip="All of the look: stretch, background, color, turn"),
         Binding("c", "compare", "Compare", id="stacks.compare", tooltip="Remember this one; on another, swap the two"),
         Binding("space", "mark", "Mark", show=False, key_display="space", id="stacks.mark", tooltip="Mark to compose several"),
         Binding("i", "facts", "Info", id="stacks.facts", tooltip="Statistics, and where the result comes from"),
         Binding("e", "export", "Export", id="stacks.export", tooltip="Write PNG, TIFF, FITS, CSV, Siril's folder"),
         Binding("t", "compose", "Compose", id="stacks.compose",
-                tooltip="One color image of the marked stacks (RGB, LRGB, SHO, HOO), or a dual-band stack's lines"),
+                tooltip="One color image of the marked stacks: RGB, SHO, ..."),
         Binding("E", "edit", "Note", show=False, id="stacks.edit", tooltip="Note, rate, tag the result"),
         Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
+        Binding("P", "solve", "Plate solve", show=False, id="stacks.solve",
+                tooltip="Find where it lies in the sky, by a plate solver"),
         Binding("left_square_bracket", "target(-0.03)", "Dim", show=False, key_display="[", id="stacks.darker",
                 tooltip="Darker"),
         Binding("right_square_bracket", "target(0.03)", "Bright", show=False, key_display="]", id="stacks.brighter",
@@ -91,14 +96,13 @@ class StacksPlace(Place):
     def body(self) -> ComposeResult:
         with Container(id="stacks-place", classes="place"):
             with Container(id="list"):
-                empty = "no stacks yet: t in Library or Frames makes one"
                 mark: Column[Stack] = Column("mark", " ", 1, lambda s: "●" if s["id"] in self.marked else "")
-                yield RowTable([mark, *COLUMNS], key=lambda s: s["id"], empty=empty, id="stacks")
-                yield Static(id="facts", markup=False)
+                yield RowTable([mark, *COLUMNS], key=lambda s: s["id"], empty=_NONE, id="stacks")
+                yield Words(id="facts")
             with Container(id="view"):
                 yield PictureView(id="picture")
                 yield Histogram(id="histogram")
-                yield Static(id="where", markup=False)
+                yield Words(id="where")
 
     def made(self) -> None:
         self.table.sort_by("id", True)
@@ -111,6 +115,8 @@ class StacksPlace(Place):
 
     async def load(self) -> None:
         stacks = await self.read(_stacks)
+        going = working(self.astro.live, "stack", "compose", "watch")
+        self.table.empty = f"{going}; the result appears here by itself" if going else _NONE
         follow = self.table.cursor == 0  # who looks at the newest stack wants to see the next one too
         self.table.set_rows(stacks)
         if follow:
@@ -180,7 +186,7 @@ class StacksPlace(Place):
         return "\n\n".join("\n".join(part) for part in parts if part)
 
     def _tell(self) -> None:
-        self.query_one("#facts", Static).update(self._about())
+        self.query_one("#facts", Words).update(self._about())
 
     @on(RowTable.Chosen, "#stacks")
     def _chosen(self, event: RowTable.Chosen) -> None:
@@ -208,7 +214,7 @@ class StacksPlace(Place):
         where = (stack["preview"] if stack else None) or view.png or ""
         words = [f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes]
         self._tell()
-        line = self.query_one("#where", Static)
+        line = self.query_one("#where", Words)
         room = max(line.size.width - 2, 10)
         line.update(f"{clean(' · '.join(words), room)}\n{clean(where, 300)}")
 
@@ -276,6 +282,14 @@ class StacksPlace(Place):
     def action_edit(self) -> None:
         if (stack := self.table.row) is not None:
             self.edit("stacks", f"Edit stack {stack['id']}", [stack])
+
+    def action_solve(self) -> None:
+        """Ask the plate solver that is installed."""
+        if (stack := self.table.row) is not None and stack["status"] != "missing":
+            self.astro.queue(
+                queueing.solve, (), [stack["id"]],
+                then=lambda job: self.notify(f"job {job} solves; 4 shows it", timeout=3),
+            )  # fmt: skip
 
     def action_compare(self) -> None:
         """Remember this stack; on another one, change between the two at the same place and look."""

@@ -52,7 +52,7 @@ class WhereScreen(Dialog[None]):
         with VerticalScroll(classes="dialog wide"):
             yield Label(clean(self.heading, 100), classes="dialog--title")
             yield Static(id="paths", markup=False)
-            yield Label(
+            yield Static(
                 "In the clipboard, if the terminal allows it: the first one; 1 to 9 put another there.\n"
                 "y shows them unbroken, to copy with the mouse · esc closes",
                 classes="dialog--hint",

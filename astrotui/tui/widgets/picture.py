@@ -57,6 +57,10 @@ class Picture(DrawsLines, Widget):
 
     def show(self, request: "ViewRequest | None", *, text: str = "", now: bool = False) -> None:
         """Ask for a picture; None clears it and shows `text` instead."""
+        again = request is not None and request == self.request and self.view is not None
+        if again and not now:
+            return  # it is shown, or about to be asked for
+        asking = self._timer is not None
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -66,7 +70,7 @@ class Picture(DrawsLines, Widget):
             self._strips = []
             self.refresh()
             return
-        if request == self.request and self.view is not None:
+        if again and not asking:
             return
         self.request = request
         if self.view is None and not self.text:

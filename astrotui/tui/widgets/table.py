@@ -152,6 +152,7 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
         self.loaded = True
         self._order([self.key(row) for row in old])
         self.virtual_size = Size(0, len(self.rows) + 1)
+        self._refresh_scrollbars()  # now: Textual would paint the rows, see that they need a bar, and paint them again
         self._find(held, line)
         if len(old) != len(self.rows) and self.styles.height is not None and self.styles.height.is_auto:
             self.refresh(layout=True)
@@ -363,18 +364,29 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
         return self._tones[style, tone]
 
     def _line(self, cells: Sequence[str | Cell], style: Style, whole: int, *, plain: bool) -> Strip:
+        """One row; neighbors of one style become one segment, as there are thousands of cells in a large terminal."""
         segments: list[Segment] = []
+        run, run_style = "", style
         for column, width, cell in zip(*self._layout_at(whole), cells, strict=True):
             raw, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
-            own = style
-            if tone and not plain:
-                own = self._toned(style, tone)
-            # What comes from files may hold anything; most of it is harmless and needs no second look.
-            text = raw if raw.isascii() and raw.isprintable() else clean(raw, 400)
-            room = width - cell_len(text)  # wide characters take two cells
-            if room < 0:
-                text = set_cell_size(text, max(width - 1, 0)) + "…"
-            elif column.align == "right":
-                text = " " * room + text
-            segments.append(Segment(set_cell_size(text, width) + " ", own))
-        return Strip(segments).adjust_cell_length(whole, style).simplify()
+            own = self._toned(style, tone) if tone and not plain else style
+            if own is not run_style:
+                segments += [Segment(run, run_style)] if run else []
+                run, run_style = "", own
+            run += _fit(raw, width, column.align) + " "
+        segments.append(Segment(run, run_style))
+        return Strip(segments).adjust_cell_length(whole, style)
+
+
+def _fit(raw: str, width: int, align: str) -> str:
+    """Text in just so many cells."""
+    # What comes from files may hold anything; most of it is harmless and needs no second look.
+    if raw.isascii() and raw.isprintable() and len(raw) <= width:
+        return raw.rjust(width) if align == "right" else raw.ljust(width)
+    text = clean(raw, 400)
+    room = width - cell_len(text)  # wide characters take two cells
+    if room < 0:
+        text = set_cell_size(text, max(width - 1, 0)) + "…"
+    elif align == "right":
+        text = " " * room + text
+    return set_cell_size(text, width)

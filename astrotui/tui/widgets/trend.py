@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -71,6 +73,8 @@ class Trend(DrawsLines, Widget):
         self._low, self._high = 0.0, 1.0
         self._span = ""
         self._unknown = ""
+        self._drawn: tuple[int, int] | None = None
+        self._heights: list[tuple[str, int]] = []
 
     def show(
         self,
@@ -84,6 +88,7 @@ class Trend(DrawsLines, Widget):
 
         `unknown` is said when there is no value.
         """
+        self._drawn = None
         if (
             unknown == self._unknown
             and metric is self.metric
@@ -110,7 +115,7 @@ class Trend(DrawsLines, Widget):
     def mark(self, place: int | None) -> None:
         """Move the mark."""
         if place != self.marked:
-            before, self.marked = self.marked, place
+            before, self.marked, self._drawn = self.marked, place, None
             self.refresh(Region(0, 0, self.size.width, 1))
             self._refresh_places([p for p in (before, place) if p is not None])
 
@@ -138,27 +143,36 @@ class Trend(DrawsLines, Widget):
             return Strip([Segment(self._heading()[:width], style)]).adjust_cell_length(width, style)
         if rows < 1 or not self.values:
             return Strip.blank(width, style)
-        count = len(self.values)
-        cells, wide = self._bars()
         bottom = (rows - y) * 8
-        segments = []
-        for cell in range(cells):
-            first = cell * count // cells
-            last = max((cell + 1) * count // cells, first + 1)
-            here = self.marked is not None and first <= self.marked < last
-            known = [v for v in self.values[first:last] if v is not None]
-            level = 0
-            if known:
-                value = min(known) if self.metric.low_is_bad else max(known)
-                level = max(1, round((value - self._low) / (self._high - self._low) * rows * 8))
-            text = _EIGHTHS[max(0, min(8, level - bottom))]
-            if here and y == rows and text == " ":
-                text = "▁"
-            name = "trend--here" if here else "trend--out" if all(self.out[first:last]) else "trend--bar"
-            segments.append(
-                Segment(text * wide, style + Style(color=self.get_component_rich_style(name).color))
-            )
-        return Strip(segments).adjust_cell_length(width, style).simplify()
+        wide = self._bars()[1]
+        segments: list[Segment] = []
+        for name, bars in groupby(self._levels(rows), key=itemgetter(0)):
+            text = "".join(_EIGHTHS[max(0, min(8, level - bottom))] * wide for _, level in bars)
+            if name == "trend--here" and y == rows and not text.strip():
+                text = "▁" * len(text)
+            color = self.get_component_rich_style(name).color
+            segments.append(Segment(text, style + Style(color=color)))
+        return Strip(segments).adjust_cell_length(width, style)
+
+    def _levels(self, rows: int) -> list[tuple[str, int]]:
+        """Of each bar the style and the height in eighths of a line, worked out once for all lines."""
+        count, cells = len(self.values), self._bars()[0]
+        if self._drawn != (rows, cells):
+            self._drawn, self._heights = (rows, cells), []
+            for cell in range(cells):
+                first = cell * count // cells
+                last = max((cell + 1) * count // cells, first + 1)
+                here = self.marked is not None and first <= self.marked < last
+                name = "trend--here" if here else "trend--out" if all(self.out[first:last]) else "trend--bar"
+                self._heights.append((name, self._level(self.values[first:last], rows)))
+        return self._heights
+
+    def _level(self, values: Sequence[float | None], rows: int) -> int:
+        known = [v for v in values if v is not None]
+        if not known:
+            return 0
+        value = min(known) if self.metric.low_is_bad else max(known)
+        return max(1, round((value - self._low) / (self._high - self._low) * rows * 8))
 
     def _heading(self) -> str:
         if self._span == self._unknown:
