@@ -324,8 +324,8 @@ def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
     assert (marks[5] == before[5]).all() and marks[34, 40] == GOOD
     sums, found = np.zeros((2, 1, 40, 60, 2), np.float32), np.zeros((3, 1, 40, 60), np.uint16)
     drop_window(
-        np.ones(marks.shape, np.float32), marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), NOWHERE, 1.0, True, 0, 0,
-        np.float32(1), np.zeros(1, np.float32), *sums, *found,
+        np.ones(marks.shape, np.float32), marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), NOWHERE, 1.0,
+        True, 0, 0, np.float32(1), np.zeros(1, np.float32), *sums, *found,
     )  # fmt: skip
     assert np.array_equal(found[1, 0] == 1, np.isin(marks, (HIGH, CROWDED_HIGH)))
 
