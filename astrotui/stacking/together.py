@@ -62,6 +62,7 @@ class Sights:
     ----------
     root : place of the frame that fixes the grid
     bright : place of the frame that fixes the light
+    again : the command that stacks the same sessions in the same way, but for the reference; empty without sessions
     """
 
     frames: tuple[PlanFrame, ...]
@@ -70,13 +71,16 @@ class Sights:
     align: str
     width: int
     height: int
+    again: str = ""
 
     @classmethod
     def of(cls, plan: StackPlan) -> "Sights":
         frames, root = plan.frames, plan.reference
         if plan.anchor is not None:
             frames, root = (*frames, plan.anchor), len(frames)
-        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height)
+        numbers = " ".join(str(number) for number in plan.sessions)
+        again = f"astrotui stack {numbers} {plan.recipe.options}".rstrip() if numbers else ""
+        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height, again)
 
     @property
     def free(self) -> bool:
@@ -188,7 +192,8 @@ def _tell_apart(
         frame = sights.frames[best]
         name = clean(frame.file.path.rpartition("/")[2], 60)
         option = f"--reference {frame.frame_id}" if frame.frame_id is not None else f"reference {name}"
-        texts.append(f"{plural(len(island), 'frame')} with {option}")
+        command = f"`{sights.again} {option}`" if sights.again and frame.frame_id is not None else option
+        texts.append(f"{plural(len(island), 'frame')} with {command}")
         for one in island:
             found.apart[one] = (
                 f"no star in common with the reference's {plural(len(members), 'frame')} (another island)"
