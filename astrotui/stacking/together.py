@@ -12,7 +12,7 @@ from astrotui.imaging.network import Choice, Shared, balance, choose_bending, fi
 from astrotui.imaging.register import Registration, pairs_within, star_points
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.linking import Chains, Link, banks, chain, light_ratio, pair_weights
-from astrotui.stacking.plan import PlanFrame, StackPlan
+from astrotui.stacking.plan import ANOTHER_ISLAND, PlanFrame, StackPlan
 from astrotui.text import clean, plural
 
 _STRANGERS = (
@@ -196,7 +196,7 @@ def _tell_apart(
         texts.append(f"{plural(len(island), 'frame')} with {command}")
         for one in island:
             found.apart[one] = (
-                f"no star in common with the reference's {plural(len(members), 'frame')} (another island)"
+                f"no star in common with the reference's {plural(len(members), 'frame')} ({ANOTHER_ISLAND})"
             )
     sizes = ", ".join(plural(n, "frame") for n in (len(members), *(len(i) for i in others)))
     found.warnings.append(
