@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from astrotui.cli.common import State, emit, pass_state, shared_options
+from astrotui.cli.common import State, emit, note, pass_state, shared_options
 from astrotui.stacking.palettes import BALANCES, PALETTES, SPLIT
 
 
@@ -41,15 +41,23 @@ def compose(
     else:
         done = run(None, palette, paths, output, balance=balance)
     made = done.made
+    for warning in done.warnings:
+        note(f"warning: {warning}")
     if made is None:
         if state.json:
-            emit({"outputs": [str(out) for out in done.outputs], "stacks": list(done.stacks)})
+            emit(
+                {
+                    "outputs": [str(out) for out in done.outputs],
+                    "stacks": list(done.stacks),
+                    "warnings": list(done.warnings),
+                }
+            )
         else:
             for out in done.outputs:
                 click.echo(f"written {out}")
         return
     if state.json:
-        emit({**asdict(made), "stacks": list(done.stacks)})
+        emit({**asdict(made), "stacks": list(done.stacks), "warnings": list(done.warnings)})
         return
     for one in made.channels:
         click.echo(

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.frames.wcs import celestial_cards
 from astrotui.text import clean, plural
 
-SOLVERS = ("solve-field", "astap", "astap_cli")
+SOLVERS = ("solve-field", "astap_cli", "astap")  # the last may want a display, which SSH has not
 LEAST_STARS = 8
 LIMIT_S = 60.0
 _SLACK_S = 5.0  # after which a program that does not heed its own limit is ended
@@ -33,6 +33,10 @@ _FOLDER = "astrotui-solve-"
 
 class SolveError(AstrotuiError):
     """No solution; the message says why."""
+
+
+class _ProgramError(AstrotuiError):
+    """The program could not look at all; the message is what it said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +76,13 @@ def solve(
 ) -> tuple[tuple[str, ...], str]:
     """Cards of the celestial WCS of a field, and the name of the program that found it.
 
-    What headers say of place and scale is tried first, and when that finds nothing the whole sky.
+    What headers say of place and scale is tried first, then each without the other, because focal lengths and pointings
+    are often wrong, and when that finds nothing the whole sky.
 
     Parameters
     ----------
     folder : where a temporary folder is made and removed; those of processes that are gone are removed too
-    limit_s : for both tries together
+    limit_s : for all tries together
 
     Raises
     ------
@@ -92,15 +97,17 @@ def solve(
     folder.mkdir(parents=True, exist_ok=True)
     _remove_old(folder)
     run = _solve_field if program.name == "solve-field" else _astap
-    hinted = task.scale_arcsec is not None or task.ra_deg is not None
     ends = time.monotonic() + limit_s
-    for hints in (True, False) if hinted else (False,):
-        left = ends - time.monotonic()
-        share = left / 2 if hints else left
+    tries = _tries(task)
+    for number, hinted in enumerate(tries):
+        share = (ends - time.monotonic()) / (len(tries) - number)
         if share <= 0:
             break
         with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=folder) as place:
-            cards = run(program, task, Path(place), share, hints)
+            try:
+                cards = run(program, hinted, Path(place), share)
+            except _ProgramError as error:
+                raise SolveError(f"{program.name} could not look for it: {error}") from error
             if cards:
                 return cards, program.name
     if time.monotonic() >= ends:
@@ -110,7 +117,27 @@ def solve(
     )
 
 
-def _solve_field(program: Path, task: SolveTask, place: Path, limit_s: float, hints: bool) -> tuple[str, ...]:
+def _tries(task: SolveTask) -> list[SolveTask]:
+    """The task with all that is said of the field, then without what may be wrong: scale, place, both."""
+    found: list[SolveTask] = []
+    for scale, place in ((True, True), (False, True), (True, False), (False, False)):
+        one = replace(
+            task,
+            scale_arcsec=task.scale_arcsec if scale else None,
+            ra_deg=task.ra_deg if place else None,
+            dec_deg=task.dec_deg if place else None,
+        )
+        if not any(_hints(one) == _hints(other) for other in found):
+            found.append(one)
+    return found
+
+
+def _hints(task: SolveTask) -> tuple[float | None, ...]:
+    known = task.ra_deg is not None and task.dec_deg is not None
+    return task.scale_arcsec, task.ra_deg if known else None, task.dec_deg if known else None
+
+
+def _solve_field(program: Path, task: SolveTask, place: Path, limit_s: float) -> tuple[str, ...]:
     from astropy.io import fits
     from astropy.table import Table
 
@@ -131,18 +158,20 @@ def _solve_field(program: Path, task: SolveTask, place: Path, limit_s: float, hi
     ]  # fmt: skip
     for name in ("new-fits", "solved", "match", "rdls", "corr", "index-xyls", "axy"):
         words += [f"--{name}", "none" if name != "axy" else place / "field.axy"]
-    if hints and task.scale_arcsec is not None:
+    if task.scale_arcsec is not None:
         low, high = task.scale_arcsec * (1 - _SCALE), task.scale_arcsec * (1 + _SCALE)
         words += ["--scale-units", "arcsecperpix", "--scale-low", f"{low:.5g}", "--scale-high", f"{high:.5g}"]
     else:
         words += ["--scale-units", "degwidth", "--scale-low", 0.1, "--scale-high", 90]
-    if hints and task.ra_deg is not None and task.dec_deg is not None:
+    if task.ra_deg is not None and task.dec_deg is not None:
         words += ["--ra", f"{task.ra_deg:.5f}", "--dec", f"{task.dec_deg:.5f}", "--radius", _RADIUS_DEG]
-    _run([*words, place / "stars.fits"], place, limit_s)
+    said = _run([*words, place / "stars.fits"], place, limit_s)
+    if "You must list at least one index" in said:
+        raise _ProgramError("it has no index files; `astrotui help solve` says which")
     return celestial_cards(place / "field.wcs") if (place / "field.wcs").exists() else ()
 
 
-def _astap(program: Path, task: SolveTask, place: Path, limit_s: float, hints: bool) -> tuple[str, ...]:
+def _astap(program: Path, task: SolveTask, place: Path, limit_s: float) -> tuple[str, ...]:
     from astropy.io import fits
 
     from astrotui.frames.wcs import scaled_cards
@@ -152,19 +181,21 @@ def _astap(program: Path, task: SolveTask, place: Path, limit_s: float, hints: b
     shown = np.nan_to_num((pixels - low) / max(float(high - low), 1e-9), nan=0.0).clip(0, 1) * 60000 + 500
     fits.PrimaryHDU(shown.astype(np.uint16)).writeto(place / "field.fits")
     words: list[Any] = [program, "-f", place / "field.fits", "-o", place / "field", "-z", 0]
-    known = hints and task.scale_arcsec is not None
-    words += ["-fov", f"{task.height * (task.scale_arcsec or 0.0) / 3600:.4f}" if known else 0]
-    if hints and task.ra_deg is not None and task.dec_deg is not None:
+    words += ["-fov", f"{task.height * task.scale_arcsec / 3600:.4f}" if task.scale_arcsec else 0]
+    if task.ra_deg is not None and task.dec_deg is not None:
         words += ["-ra", f"{task.ra_deg / 15:.5f}", "-spd", f"{task.dec_deg + 90:.5f}", "-r", _RADIUS_DEG]
     else:
         words += ["-r", 180]
-    _run(words, place, limit_s)
+    said = _run(words, place, limit_s)
     found = place / "field.wcs"
+    for trouble in ("No star database found", "cannot open display"):
+        if trouble.lower() in said.lower() and not found.exists():
+            raise _ProgramError(f"it says {trouble!r}")
     return scaled_cards(celestial_cards(found), step) if found.exists() else ()
 
 
-def _run(words: Sequence[Any], place: Path, limit_s: float) -> None:
-    """Run a program in the folder `place`; what it starts ends with it when its time is over."""
+def _run(words: Sequence[Any], place: Path, limit_s: float) -> str:
+    """Run a program in the folder `place`, and give what it said; what it starts ends with it when its time is over."""
     try:
         with (place / "said.txt").open("wb") as said:
             # Not in a session of its own: who ends this process's group ends the solver.
@@ -183,6 +214,7 @@ def _run(words: Sequence[Any], place: Path, limit_s: float) -> None:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
+    return (place / "said.txt").read_text("utf-8", "replace")
 
 
 def _descendants(pid: int) -> list[int]:

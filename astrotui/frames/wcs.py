@@ -26,9 +26,18 @@ def celestial_cards(path: Path, hdu: int = 0) -> tuple[str, ...]:
             wcs = WCS(header, naxis=2)
             if not wcs.has_celestial:
                 return ()
-            return tuple(str(card) for card in wcs.to_header(relax=True).cards)
+            if wcs.sip is None or not any(_bends(part) for part in (wcs.sip.a, wcs.sip.b)):
+                # Solvers announce a distortion that they did not fit; programs then look for its terms.
+                wcs.sip = None
+                wcs.wcs.ctype = [kind.removesuffix("-SIP") for kind in wcs.wcs.ctype]
+            cards = wcs.to_header(relax=True).cards
+            return tuple(str(card) for card in cards if not (card.keyword == "MJDREF" and card.value == 0))
         except (OSError, ValueError, KeyError, IndexError, TypeError, fits.VerifyError, MemoryError):
             return ()  # a broken WCS is no reason to lose the frame
+
+
+def _bends(terms: Any) -> bool:
+    return terms is not None and bool((terms != 0).any())
 
 
 def scaled_cards(cards: Sequence[str], step: int) -> tuple[str, ...]:
@@ -62,8 +71,9 @@ class SkyField:
     ----------
     ra_deg, dec_deg : of its middle, J2000
     scale_arcsec : of a pixel
-    rotation_deg : from the direction up in the file as shown (rows from below) to north, towards east
-    mirrored : east is to the right of north
+    rotation_deg : of what is up in the picture, from north by east; the picture is as astrotui shows it, the first
+        row on top unless the file says that it counts from below
+    mirrored : the picture shows east to the right of north
     width_deg, height_deg : of the field
     """
 
@@ -76,8 +86,13 @@ class SkyField:
     height_deg: float
 
 
-def sky_field(cards: Sequence[str], width: int, height: int) -> SkyField:
-    """The field of an image of `width` by `height` pixels with this WCS."""
+def sky_field(cards: Sequence[str], width: int, height: int, *, bottom_up: bool = False) -> SkyField:
+    """The field of an image of `width` by `height` pixels with this WCS.
+
+    Parameters
+    ----------
+    bottom_up : the first row is the lowest of the picture (ROWORDER)
+    """
     import numpy as np
 
     wcs = read_wcs(cards)
@@ -85,12 +100,13 @@ def sky_field(cards: Sequence[str], width: int, height: int) -> SkyField:
     ra, dec = (float(value) for value in wcs.wcs_pix2world([middle], 0)[0])
     matrix = wcs.pixel_scale_matrix
     scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    up = matrix[:, 1] if bottom_up else -matrix[:, 1]
     return SkyField(
         round(ra % 360, 6),
         round(dec, 6),
         round(scale * 3600, 5),
-        round(float(np.degrees(np.arctan2(matrix[0, 1], matrix[1, 1]))), 3),
-        bool(np.linalg.det(matrix) > 0),
+        round(float(np.degrees(np.arctan2(up[0], up[1]))), 3),
+        bool((np.linalg.det(matrix) > 0) == bottom_up),
         round(width * scale, 4),
         round(height * scale, 4),
     )

@@ -12,7 +12,7 @@ _HALF = np.float32(0.5)
 
 
 @INNER
-def _undistorted(shown: float, k1: float, k2: float) -> float:
+def undistorted(shown: float, k1: float, k2: float) -> float:
     """Undistorted radius over the shown one; NaN where there is none."""
     if shown == 0.0:
         return 1.0
@@ -76,7 +76,7 @@ def warp_through_lens(
             for i in range(run):
                 u = X0 + start + i - cx
                 v = Y0 + Y - cy
-                stretch = _undistorted(np.sqrt(u * u + v * v) / radius, k1, k2)
+                stretch = undistorted(np.sqrt(u * u + v * v) / radius, k1, k2)
                 u = cx + u * stretch
                 v = cy + v * stretch
                 w = matrix[2, 0] * u + matrix[2, 1] * v + matrix[2, 2]

@@ -91,6 +91,7 @@ def measure_frame(
     dark: Float32Array | None = None,
     dark_plane: Float32Array | None = None,
     overwrite: bool = False,
+    list_saturated: bool = False,
 ) -> FrameMeasurement:
     """Measure one light frame; never raises for what the pixels hold.
 
@@ -103,6 +104,8 @@ def measure_frame(
     dark : master dark (H, W) to subtract first
     dark_plane : what `stars.make_plane` makes of the dark for this pattern, which spares making it for each frame
     overwrite : `raw` may be changed (its hot pixels are filled), which spares a copy
+    list_saturated : the star list has saturated stars too, however many others there are: the brightest of a field
+        are those that catalogues of the sky know best
 
     Raises
     ------
@@ -144,7 +147,7 @@ def measure_frame(
         plane_noise = pixel_noise(data, lag=4)
     plane = subtract_sky(data, plane_noise, layout, step, valid=image.dtype == np.uint16 and dark is None)
     frame = _Frame(image, below, plane, -1 if mosaic is None else sum(origin) % 2, hot)
-    return _judge(frame, saturation, level, noise, saturated)
+    return _judge(frame, saturation, level, noise, saturated, list_saturated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +184,7 @@ def warm_up() -> None:
 
 
 def _judge(
-    frame: _Frame, saturation: float, level: float, noise: float, saturated: float
+    frame: _Frame, saturation: float, level: float, noise: float, saturated: float, list_saturated: bool
 ) -> FrameMeasurement:
     image, plane, parity, dark = frame.image, frame.plane, frame.parity, frame.dark
     found, total = detect(plane)
@@ -210,7 +213,7 @@ def _judge(
     if shape is not None:
         x, y = refine_places(image, plane, parity, x, y, shape, saturation, places, dark=dark)
     # Apertures and radii cannot leave pixels out as fits do: they see the filled ones.
-    listed, good = _list_stars(frame, x, y, full, fwhm, noise, shape)
+    listed, good = _list_stars(frame, x, y, full, fwhm, noise, shape, list_saturated)
     sharp = good & ~full
     hfr, contrast = _half_flux_radius(frame, x[sharp], y[sharp], fwhm)
     streak = bool(find_streaks(plane.pixels, plane.noise))
@@ -236,6 +239,7 @@ def _list_stars(
     fwhm: float,
     noise: float,
     shape: Shape | None,
+    list_saturated: bool,
 ) -> tuple[StarList, Mask]:
     """The star list, and which of the sources at sensor places (n,) are stars.
 
@@ -253,7 +257,7 @@ def _list_stars(
         # Sharper than a star: a cosmic ray or hot pixel. Flatter: a galaxy, a knot of a nebula, a ghost.
         starlike = (concentration < 1.45 * usual * tolerance) & (concentration * tolerance > 0.6 * usual)
     good = np.isfinite(light.flux) & (snr > 3) & (starlike | saturated)
-    if np.count_nonzero(good & ~saturated) >= ENOUGH_UNSATURATED:
+    if np.count_nonzero(good & ~saturated) >= ENOUGH_UNSATURATED and not list_saturated:
         chosen = good & ~saturated
     else:
         chosen = good

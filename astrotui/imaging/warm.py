@@ -69,13 +69,9 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
 def warm_drizzle() -> None:
     """Run one tiny window through the kernels of a drizzle; about 10 seconds the first time on a machine."""
     from astrotui.imaging.drizzle import color_planes, grid_matrix
-    from astrotui.imaging.drizzle_kernels import (
-        drop_window,
-        finish_tile,
-        judge_window,
-        reject_crowds,
-        tolerances,
-    )
+    from astrotui.imaging.drizzle_drop_kernels import drop_window, finish_tile
+    from astrotui.imaging.drizzle_judge_kernels import judge_window, reject_crowds, tolerances
+    from astrotui.imaging.drizzle_lens_kernels import places_through_lens
 
     window, marks = np.ones((_SIZE, _SIZE), np.float32), np.empty((_SIZE, _SIZE), np.int8)
     guide, counts = np.ones((1, _SIZE, _SIZE), np.float32), np.zeros((3, 1, _SIZE, _SIZE), np.uint16)
@@ -84,11 +80,45 @@ def warm_drizzle() -> None:
     colors, matrix = color_planes(None), np.eye(3)
     allowed = np.empty((2, *guide.shape), np.float32)
     tolerances(guide, counts[0], counts[1], counts[2], 3, allowed)
+    places, no_lens = np.empty((_SIZE + 2, _SIZE + 2, 2)), np.empty((0, 0, 2))
+    places_through_lens(0, 0, matrix, np.array([0.0, 0.0, 1.0, 0.0, 0.0, np.inf]), places)
     judge_window(
-        window, 0, 0, colors, matrix, guide, allowed, 0, 0, five, five, one, one, five, one, one, one, marks
+        window,
+        0,
+        0,
+        colors,
+        matrix,
+        no_lens,
+        guide,
+        allowed,
+        0,
+        0,
+        five,
+        five,
+        one,
+        one,
+        five,
+        one,
+        one,
+        one,
+        marks,
     )
     reject_crowds(marks, 1, np.empty(marks.shape, np.int32))
     drop_window(
-        window, marks, 0, 0, colors, grid_matrix(matrix, 1.0), 1.0, True, 0, 0, five, one, *sums, *counts
+        window,
+        marks,
+        0,
+        0,
+        colors,
+        grid_matrix(matrix, 1.0),
+        no_lens,
+        1.0,
+        True,
+        0,
+        0,
+        five,
+        one,
+        *sums,
+        *counts,
     )
     finish_tile(sums[0], sums[1], one, five, guide, allowed[0, 0], counts[0], counts[1])

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composition:
-    """What was written, its ids among the results, and for a palette what became of each image."""
+    """What was written, its ids among the results, for a palette what became of each image, and what was odd."""
 
     outputs: tuple[Path, ...]
     stacks: tuple[int, ...]
     made: "Composed | None"
+    warnings: tuple[str, ...] = ()
 
 
 def outputs_of(palette: str, images: Sequence[Path], output: Path | None) -> tuple[Path, ...]:
@@ -54,7 +55,7 @@ def compose(
 ) -> Composition:
     """Write a composition and list it among the results, if its images are; raises as `stacking.compose` does."""
     from astrotui.frames.pixels import open_frame
-    from astrotui.library.compositions import record_composition
+    from astrotui.library.compositions import mixed_up, record_composition
     from astrotui.stacking.compose import compose as write
     from astrotui.stacking.compose import split_lines
 
@@ -73,7 +74,7 @@ def compose(
         listed = record_composition(
             catalog, outs, images, palette=palette, size=size, seconds=seconds, job_id=job_id
         )
-    return Composition(outs, tuple(listed), made)
+    return Composition(outs, tuple(listed), made, mixed_up(palette, images))
 
 
 def run_compose(work: "Work") -> None:
@@ -90,4 +91,10 @@ def run_compose(work: "Work") -> None:
     balance = payload.get("balance") or "auto"
     made = compose(work.catalog, payload["palette"], images, output, balance=balance, job_id=work.job_id)
     work.progress("composing", 1, 1)
-    work.set_result({"outputs": [str(out) for out in made.outputs], "stacks": list(made.stacks)})
+    work.set_result(
+        {
+            "outputs": [str(out) for out in made.outputs],
+            "stacks": list(made.stacks),
+            "warnings": list(made.warnings),
+        }
+    )

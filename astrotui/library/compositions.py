@@ -10,6 +10,8 @@ from sqlalchemy import select
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Session, Stack
 from astrotui.library.together import filter_key
+from astrotui.stacking.palettes import PALETTES, SPLIT
+from astrotui.text import clean
 
 _LETTERS = {"l": "L", "r": "R", "g": "G", "b": "B", "ha": "H", "oiii": "O", "sii": "S"}
 _UNKNOWN = (
@@ -30,6 +32,30 @@ def letters_of(catalog: Catalog, stacks: Sequence[Mapping[str, Any]]) -> dict[in
         }
         found[stack["id"]] = _LETTERS.get(keys.pop() or "") if len(keys) == 1 else None
     return found
+
+
+def mixed_up(palette: str, images: Sequence[Path]) -> tuple[str, ...]:
+    """What is said of images whose filters are not those that they are taken for; files that name none say nothing."""
+    from astrotui.frames.headers import read_fits
+
+    lines = palette == SPLIT or (palette == "hoo" and len(images) == 1)
+    order = ("",) if lines else PALETTES[palette]
+    said = []
+    for letter, path in zip(order, images, strict=False):
+        name = read_fits(path).header.text("FILTER")
+        key = filter_key(name, color=lines)
+        shown = clean(name, 40)
+        if lines and key == "broadband":
+            said.append(
+                f"{clean(path.name, 100)}: its filter {shown} is no dual-band one, so red is not H alpha alone, nor are "
+                "green and blue O III"
+            )
+        elif not lines and _LETTERS.get(key or "", letter) != letter:
+            said.append(
+                f"{clean(path.name, 100)}: its filter is {shown}, and it was given as {letter}; {palette} takes "
+                f"{', '.join(order)} in this order"
+            )
+    return tuple(said)
 
 
 def record_composition(

@@ -128,6 +128,7 @@ def _measure_one(task: Task) -> Answer:
             cfa_phase=task.cfa_phase,
             full_scale_adu=task.full_scale_adu,
             overwrite=True,
+            list_saturated=False,
             **_dark_for(raw.shape, task.cfa_phase),
         )
         if (keep := _shared.get("keep")) is not None:

@@ -145,7 +145,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         full_scale_adu=base.full_scale_adu,
         memory_bytes=request.memory,
         header=_header(base, usable),
-        wcs=_wcs(chosen) or stored_wcs(catalog, chosen.frame.content_id),
+        wcs=stored_wcs(catalog, chosen.frame.content_id) or _wcs(chosen),  # mounts only claim to know theirs
         warnings=(
             *_warnings(usable, skipped, usable[reference], request.recipe),
             *foretell_plan(usable, request.recipe, chosen),

@@ -12,6 +12,7 @@ from astrotui.catalog.models import Frame, Session, Stack
 from astrotui.errors import PlanError, UsageError
 from astrotui.library.lights import Light, load_lights
 from astrotui.library.requests import StackRequest
+from astrotui.stacking.plan import ANOTHER_ISLAND
 from astrotui.text import clean
 
 if TYPE_CHECKING:
@@ -97,12 +98,18 @@ def _outside(db: DbSession, frame_id: int) -> Light:
 
 
 def _earlier(db: DbSession, lights: Sequence[Light], sessions: Sequence[int], asked: str) -> Light | None:
-    """The reference of the latest stack of none but these sessions, made before this one was asked for."""
+    """The reference of the latest stack of none but these sessions, made before this one was asked for.
+
+    One of the smaller part of a mosaic that fell apart does not count: it was asked for to have the rest, too.
+    """
     by_path = {str(light.path): light for light in lights}
-    query = select(Stack.sessions, Stack.summary).order_by(Stack.id.desc())
+    query = select(Stack.sessions, Stack.summary, Stack.frames_used).order_by(Stack.id.desc())
     if asked:
         query = query.where(Stack.created < datetime.fromisoformat(asked))
-    for stacked, summary in db.execute(query):
+    for stacked, summary, used in db.execute(query):
+        skipped = summary.get("frames_skipped") or ()
+        if sum(ANOTHER_ISLAND in str(one.get("reason")) for one in skipped) > used:
+            continue
         if stacked and set(stacked) <= set(sessions):
             found = by_path.get(str(summary.get("reference")))
             if found is not None and _serves(found):

@@ -9,7 +9,7 @@ from typing import Any
 
 from astrotui.catalog.database import Catalog
 from astrotui.library.stacks import list_stacks
-from astrotui.stacking.recipe import Recipe
+from astrotui.stacking.recipe import Recipe, option_of
 
 MOST_STACKS = 12
 _MOST_BYTES = 256 * 1024**2  # of a manifest that is read
@@ -132,19 +132,11 @@ def _told(stack: dict[str, Any], others: int, table: dict[str, Any]) -> StackSto
         reasons=tuple(dict.fromkeys(str(r) for c in plan["calibrations"] for r in c["reasons"])),
         recipe=recipe,
         changed=changed,
-        options=" ".join(_option(name, value) for name, value in recipe.items() if name in changed),
+        options=" ".join(option_of(name, value) for name, value in recipe.items() if name in changed),
         notes=tuple(str(note) for note in result.get("notes", ())),
         digest=str(table["digest"]),
         versions={str(k): str(v) for k, v in table.get("versions", {}).items()},
     )
-
-
-def _option(name: str, value: Any) -> str:
-    """A choice of the recipe as an option of `astrotui stack`."""
-    word = f"--{name.replace('_', '-')}"
-    if name == "comet":
-        return " ".join(f"{word} {x:g},{y:g}@{frame}" for x, y, frame in value)
-    return f"{word} {value}"
 
 
 def _masters(stack: dict[str, Any], plan: dict[str, Any]) -> tuple[MasterStory, ...]:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Frame, Session, Setting, Stack
-from astrotui.errors import AstrotuiError
+from astrotui.errors import AstrotuiError, FrameError
 from astrotui.frames.wcs import SkyField, sky_field
 from astrotui.library.corrections import correct
 from astrotui.library.lights import load_lights
@@ -48,9 +48,10 @@ class Solution:
     solver: str
 
     @classmethod
-    def of(cls, cards: Sequence[str], solver: str, width: int, height: int) -> "Solution":
-        """With the middle of the field and what lies in it."""
-        field = sky_field(cards, width, height)
+    def of(cls, cards: Sequence[str], solver: str, task: "SolveTask", path: Path, hdu: int) -> "Solution":
+        """With the middle of the field of a file, and what lies in it."""
+        width, height = task.width, task.height
+        field = sky_field(cards, width, height, bottom_up=_bottom_up(path, hdu))
         radius = math.hypot(field.width_deg, field.height_deg) / 2
         inside = [
             one for one in objects_near(field.ra_deg, field.dec_deg, radius)
@@ -66,6 +67,16 @@ class Solution:
             "solver": self.solver,
             "cards": list(self.cards),
         }
+
+
+def _bottom_up(path: Path, hdu: int) -> bool:
+    from astrotui.frames.headers import read_fits
+
+    try:
+        order = read_fits(path, hdu).header.text("ROWORDER")
+    except FrameError:  # no FITS file
+        return False
+    return (order or "").upper().replace("_", "-") == "BOTTOM-UP"
 
 
 def _shows(cards: Sequence[str], ra: float, dec: float, width: int, height: int) -> bool:
@@ -107,12 +118,12 @@ def solve_session(
     if not found or found[0].measurement is None or not found[0].measurement.star_list:
         raise AstrotuiError(f"session {session_id} has no measured frame with stars to be solved by")
     light = found[0]
-    frame, blob = light.frame, light.measurement.star_list if light.measurement else b""
-    task = _task(blob or b"", frame.width or 0, frame.height or 0, light.path, frame.hdu)
+    frame = light.frame
+    task = _task(light.path, frame.hdu, frame.cfa_phase, frame.full_scale_adu)
     cards, solver = solve(
         replace(task, ra_deg=frame.ra_deg, dec_deg=frame.dec_deg, scale_arcsec=scale), folder, limit_s=limit_s
     )
-    solution = Solution.of(cards, solver, task.width, task.height)
+    solution = Solution.of(cards, solver, task, light.path, frame.hdu)
     _keep(catalog, frame.content_id or "", solution)
     named = None
     if name and target is None and solution.objects:
@@ -132,9 +143,7 @@ def solve_stack(
         It is gone, or there is no solution.
     """
     from astrotui.frames.headers import read_fits
-    from astrotui.frames.pixels import read_image
     from astrotui.frames.solver import solve
-    from astrotui.imaging.quality import measure_frame
 
     with catalog.read() as db:
         row = db.get(Stack, stack_id)
@@ -144,18 +153,14 @@ def solve_stack(
     if not path.exists():
         raise AstrotuiError(f"{clean(path, 300)} is gone; index the folder it was moved to")
     header = read_fits(path).header
-    pixels = read_image(path)
-    full = header.number("SATURATE")
-    stars = measure_frame(pixels, cfa_phase=None, full_scale_adu=full).star_list
-    plane = pixels[1] if pixels.ndim == 3 else pixels
-    task = _task(stars.to_bytes(), plane.shape[1], plane.shape[0], path, 0)
+    task = _task(path, 0, None, header.number("SATURATE"))
     scale = scale_of(header.number("XPIXSZ"), header.number("FOCALLEN"))
     cards, solver = solve(
         replace(task, ra_deg=header.number("RA"), dec_deg=header.number("DEC"), scale_arcsec=scale),
         folder,
         limit_s=limit_s,
     )
-    solution = Solution.of(cards, solver, task.width, task.height)
+    solution = Solution.of(cards, solver, task, path, 0)
     named = solution.objects[0] if name and not known_target(target) and solution.objects else None
     with catalog.write(durable=True) as db:
         row = db.get_one(Stack, stack_id)
@@ -195,14 +200,15 @@ def solve_plan(catalog: Catalog, plan: "StackPlan", folder: Path, *, limit_s: fl
     if plan.wcs:
         return plan
     scale = scale_of(plan.header.get("XPIXSZ"), plan.header.get("FOCALLEN"))
-    task = _task(base.stars.to_bytes(), base.width, base.height, Path(base.file.path), base.file.hdu)
-    task = replace(task, ra_deg=plan.header.get("RA"), dec_deg=plan.header.get("DEC"), scale_arcsec=scale)
+    path, hdu = Path(base.file.path), base.file.hdu
     try:
+        task = _task(path, hdu, base.cfa, base.full_scale_adu or plan.full_scale_adu)
+        task = replace(task, ra_deg=plan.header.get("RA"), dec_deg=plan.header.get("DEC"), scale_arcsec=scale)
         cards, solver = solve(task, folder, limit_s=limit_s)
-    except SolveError as error:
+    except (SolveError, FrameError) as error:
         _LOG.info("not solved: %s", clean(error, 300))
         return plan
-    solution = Solution.of(cards, solver, base.width, base.height)
+    solution = Solution.of(cards, solver, task, path, hdu)
     with catalog.read() as db:
         content = db.scalar(select(Frame.content_id).where(Frame.id == base.frame_id))
     _keep(catalog, content or "", solution)
@@ -213,17 +219,20 @@ def solve_plan(catalog: Catalog, plan: "StackPlan", folder: Path, *, limit_s: fl
     return replace(plan, wcs=cards, name=name, header=header)
 
 
-def _task(blob: bytes, width: int, height: int, path: Path, hdu: int) -> "SolveTask":
+def _task(path: Path, hdu: int, cfa: str | None, full_scale_adu: float | None) -> "SolveTask":
+    """The stars of a file, saturated ones too: the brightest are those that star catalogues have for certain."""
+    from astrotui.frames.pixels import read_image
     from astrotui.frames.solver import SolveTask
-    from astrotui.imaging.types import StarList
+    from astrotui.imaging.cfa import bin2
+    from astrotui.imaging.quality import measure_frame
 
     def image() -> tuple[NDArray[Any], int]:
-        from astrotui.frames.pixels import read_image
-        from astrotui.imaging.cfa import bin2
-
         pixels = read_image(path, hdu)
         plane = pixels[1] if pixels.ndim == 3 else pixels
         return np.asarray(bin2(plane)), 2
 
-    stars = StarList.from_bytes(blob)
-    return SolveTask(stars.x, stars.y, stars.flux, width, height, image)
+    pixels = read_image(path, hdu)
+    stars = measure_frame(
+        pixels, cfa_phase=cfa, full_scale_adu=full_scale_adu, overwrite=True, list_saturated=True
+    ).star_list
+    return SolveTask(stars.x, stars.y, stars.flux, pixels.shape[-1], pixels.shape[-2], image)

@@ -23,7 +23,7 @@ def split_by_filter(
 
     Parameters
     ----------
-    output : a folder, or None for `folder`
+    output : a folder, made where there is none, or None for `folder`
     options : as for `request_stack`
 
     Raises
@@ -33,6 +33,8 @@ def split_by_filter(
     AstrotuiError
         A filter has no frame left, or its sessions cannot be one stack.
     """
+    if output is not None and not output.suffix and not output.expanduser().exists():
+        output.expanduser().mkdir(parents=True)
     if output is not None and not output.expanduser().is_dir():
         raise UsageError(
             f"-o {clean(output, 300)}: --split writes one file a filter, so -o must name a folder"

@@ -24,6 +24,7 @@ _WHOLE = (
     4  # a band is read whole while it takes at most this many times the rows that an unturned frame needs
 )
 _SPARE_ROWS = 48
+_NOWHERE = np.empty((0, 0, 2))  # a matrix tells places
 
 
 @dataclass(eq=False)
@@ -191,7 +192,7 @@ class Drizzle:
         row: int,
     ) -> None:
         """Compute one tile of the output."""
-        from astrotui.imaging.drizzle_kernels import finish_tile
+        from astrotui.imaging.drizzle_drop_kernels import finish_tile
 
         planes = self._planes
         sums = self._buffer("sums", (2, planes, rows, columns, 2))  # of what is kept, and of what is rejected
@@ -231,27 +232,35 @@ class Drizzle:
         counts: NDArray[np.uint16],
     ) -> None:
         """Calibrate a window of a frame, judge it, and let it fall."""
-        from astrotui.imaging.drizzle_kernels import HIGH, LOW, drop_window, judge_window, reject_crowds
+        from astrotui.imaging.drizzle_drop_kernels import drop_window
+        from astrotui.imaging.drizzle_judge_kernels import judge_window, reject_crowds
+        from astrotui.imaging.drizzle_lens_kernels import places_through_lens
+        from astrotui.imaging.drizzle_marks import HIGH, LOW
 
         task = drop.task
         x0, y0, x1, y1 = window
         pixels = self._buffer("pixels", (y1 - y0, x1 - x0))
         marks = self._buffer("marks", (y1 - y0, x1 - x0), np.int8)
         crowd = self._buffer("crowd", (y1 - y0, x1 - x0), np.int32)
+        if drop.lens is None:
+            at = _NOWHERE
+        else:
+            at = self._buffer("places", (y1 - y0 + 2, x1 - x0 + 2, 2), np.float64)
+            places_through_lens(y0, x0, drop.place, drop.lens_numbers, at)
         raw, raw_y, raw_x, stored = self._raw(task, window, band)
         low, high = self._limits
         for k in range(task.raw_planes):
             assert task.calibration is not None
             calibrated(task.calibration, k, raw[k], raw_y, raw_x, stored, window, pixels)
             judge_window(
-                pixels, y0, x0, drop.colors[k], drop.place, guide.value, guide.allowed, guide.x0, guide.y0,
+                pixels, y0, x0, drop.colors[k], drop.place, at, guide.value, guide.allowed, guide.x0, guide.y0,
                 np.float32(low), np.float32(high), drop.variance, drop.photon, np.float32(drop.blur), self._sky,
                 task.factor, task.offset, marks,
             )  # fmt: skip
             for side in (LOW, HIGH):
                 reject_crowds(marks, side, crowd)
             drop_window(
-                pixels, marks, y0, x0, drop.colors[k], drop.grid, self._pixfrac, drop.aligned, X, Y,
+                pixels, marks, y0, x0, drop.colors[k], drop.grid, at, self._pixfrac, drop.aligned, X, Y,
                 np.float32(drop.weight), self._sky, sums[0], sums[1], counts[0], counts[1], counts[2],
             )  # fmt: skip
 

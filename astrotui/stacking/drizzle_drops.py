@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, floor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.errors import PlanError
 from astrotui.imaging.combine import KNOWN_NOISE_KAPPA
 from astrotui.imaging.drizzle import color_planes, grid_matrix, is_aligned
+from astrotui.imaging.mapping import Lens, Mapping
 from astrotui.imaging.types import Float32Array, Float64Array
 from astrotui.stacking.calibration import LoadedCalibration
 from astrotui.stacking.framing import Field
@@ -23,6 +24,8 @@ from astrotui.stacking.tiles import FrameTask
 _AROUND = (
     5  # pixels of a frame around those whose center is in a tile: half a drop, and those it is judged with
 )
+_SIDE_POINTS = 17  # of each side of a rectangle, looked at through a lens
+_BULGE = 1.0  # px by which a side may leave the points that were looked at
 _BLUR = 0.1  # of a star's peak: what differs between frames of equal seeing
 
 
@@ -34,8 +37,9 @@ class Drop:
     ----------
     task : how it is read and calibrated
     place : float64 (3, 3), to the reference
-    grid : float64 (3, 3), to the output grid, see `grid_matrix`
+    grid : float64 (3, 3), to the output grid, see `grid_matrix`; with a lens from the reference to that
     back : float64 (3, 3), from the reference
+    lens : bends frame and reference; `place` and `back` then lie between undistorted pixels
     aligned : its squares lie along the grid
     colors : int64 (raw planes, 2, 2), plane of a pixel by the parities of row and column
     weight : of the frame
@@ -53,11 +57,33 @@ class Drop:
     variance: Float32Array
     photon: Float32Array
     blur: float
+    lens: Lens | None = None
+
+    @cached_property
+    def lens_numbers(self) -> Float64Array:
+        """What `places_through_lens` wants."""
+        lens = self.lens
+        assert lens is not None
+        return np.array([lens.x, lens.y, lens.radius, lens.k1, lens.k2, lens.limit], np.float64)
 
     def window(
         self, left: float, top: float, right: float, bottom: float
     ) -> tuple[int, int, int, int] | None:
         """Pixels (x0, y0, x1, y1) of the frame that a rectangle of the reference needs; None without any."""
+        found = self._extent(left, top, right, bottom)
+        if found is None:
+            return None
+        first_x, last_x, first_y, last_y = found
+        x0, x1 = max(0, floor(first_x) - _AROUND), min(self.task.width, ceil(last_x) + _AROUND + 1)
+        y0, y1 = max(0, floor(first_y) - _AROUND), min(self.task.height, ceil(last_y) + _AROUND + 1)
+        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+    def _extent(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[float, float, float, float] | None:
+        """Least and greatest x, then y, of a rectangle of the reference in the frame; None where it cannot be seen."""
+        if self.lens is not None:
+            return self._bent_extent(left, top, right, bottom)
         xs, ys = [], []
         (a, b, c), (d, e, f), (g, h, i) = self.back.tolist()
         for X in (left, right):
@@ -67,9 +93,31 @@ class Drop:
                     return None  # behind the horizon of a homography
                 xs.append((a * X + b * Y + c) / w)
                 ys.append((d * X + e * Y + f) / w)
-        x0, x1 = max(0, floor(min(xs)) - _AROUND), min(self.task.width, ceil(max(xs)) + _AROUND + 1)
-        y0, y1 = max(0, floor(min(ys)) - _AROUND), min(self.task.height, ceil(max(ys)) + _AROUND + 1)
-        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+        return min(xs), max(xs), min(ys), max(ys)
+
+    def _bent_extent(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[float, float, float, float] | None:
+        """As `_extent`, from points all along the sides, which a lens bends."""
+        along, one = np.linspace(0.0, 1.0, _SIDE_POINTS), np.ones(_SIDE_POINTS)
+        X = left + (right - left) * np.concatenate([along, along, 0 * one, one])
+        Y = top + (bottom - top) * np.concatenate([0 * one, one, along, along])
+        assert self.lens is not None
+        ideal = self.lens.undistort(np.stack([X, Y], axis=1))
+        with np.errstate(all="ignore"):
+            ahead = self.back[2, :2] @ ideal.T + self.back[2, 2] > 0
+            x, y = Mapping(self.place, self.lens).to_frame(X, Y)
+        good = np.isfinite(x) & np.isfinite(y) & ahead
+        if not good.any():
+            return None
+        if not good.all():  # part of it lies beyond what the lens shows: any of the frame may be needed
+            return 0.0, self.task.width - 1.0, 0.0, self.task.height - 1.0
+        return (
+            float(x.min()) - _BULGE,
+            float(x.max()) + _BULGE,
+            float(y.min()) - _BULGE,
+            float(y.max()) + _BULGE,
+        )
 
 
 def kappas(recipe: Recipe) -> tuple[float, float]:
@@ -102,11 +150,6 @@ def make_drops(
     tasks : of the used frames
     area : of the result, in pixels of the reference
     sigma, photon : (planes, n), of resampled samples, as of `sample_noise`
-
-    Raises
-    ------
-    PlanError
-        A frame is bent by its lens.
     """
     scale, pixfrac = float(plan.recipe.drizzle or 1), plan.recipe.pixfrac
     planes = len(sigma)
@@ -115,25 +158,23 @@ def make_drops(
     widths = np.array([f.fwhm_px or np.nan for f in frames], np.float64)
     middle = float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
     drops = []
-    if any(task.warp.lens is not None for task in tasks):
-        raise PlanError(
-            "frames cannot be drizzled through the lens that aligning them asked for: "
-            "choose --align homography, or leave --drizzle out"
-        )
     for number, (one, task, frame) in enumerate(zip(used, tasks, frames, strict=True)):
-        grid = grid_matrix(one.transform, scale, area.x0, area.y0)
+        # what is laid on itself is bent there and back
+        lens = None if np.allclose(one.transform, np.eye(3), rtol=0, atol=1e-12) else one.lens
+        grid = grid_matrix(one.transform if lens is None else np.eye(3), scale, area.x0, area.y0)
         drops.append(
             Drop(
                 task=task,
                 place=np.ascontiguousarray(one.transform, np.float64),
                 grid=np.ascontiguousarray(grid),
                 back=np.asarray(np.linalg.inv(one.transform), np.float64),
-                aligned=is_aligned(grid, pixfrac, frame.width, frame.height),
+                aligned=lens is None and is_aligned(grid, pixfrac, frame.width, frame.height),
                 colors=_colors(frame),
                 weight=one.weight,
                 variance=((sigma[:, number] / gain) ** 2).astype(np.float32),
                 photon=(photon[:, number] / gain**2).astype(np.float32),
                 blur=_blur(float(widths[number]), middle),
+                lens=lens,
             )
         )
     return drops

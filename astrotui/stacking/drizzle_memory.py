@@ -41,7 +41,7 @@ class DrizzleMemory:
 
 
 def drizzle_memory(
-    plan: StackPlan, area: Field, planes: int, scale: float, budget: int, workers: int
+    plan: StackPlan, area: Field, planes: int, scale: float, budget: int, workers: int, bent: bool = False
 ) -> DrizzleMemory:
     """The highest bands that fit a budget together with those of the first stack.
 
@@ -49,19 +49,20 @@ def drizzle_memory(
     ----------
     plan : its frames are those that are used
     area : of the result, in pixels of the reference
+    bent : places of pixels are held, as a lens gives them
 
     Raises
     ------
     PlanError
         Not even the lowest bands fit.
     """
-    found = _fitting(plan, area, planes, scale, budget, workers)
+    found = _fitting(plan, area, planes, scale, budget, workers, bent)
     if found is not None:
         return found
     needed = budget
     while found is None and needed < 1 << 42:
         needed += max(_STEP, needed // 16)
-        found = _fitting(plan, area, planes, scale, needed, workers)
+        found = _fitting(plan, area, planes, scale, needed, workers, bent)
     raise PlanError(
         f"a memory budget of {budget / 1e6:,.0f} MB is too small for this drizzle; "
         f"it needs {needed / 1e6:,.0f} MB (--memory)"
@@ -69,7 +70,7 @@ def drizzle_memory(
 
 
 def _fitting(
-    plan: StackPlan, area: Field, planes: int, scale: float, budget: int, workers: int
+    plan: StackPlan, area: Field, planes: int, scale: float, budget: int, workers: int, bent: bool
 ) -> DrizzleMemory | None:
     width = output_size(area.width, area.height, scale)[0]
     raw_width = plan.raw_size[0]
@@ -80,7 +81,7 @@ def _fitting(
         raw = len(plan.frames) * (rows + _HALO) * raw_width * sample
         output = 2 * out_rows * width * (planes * 10 + 4)
         tile = workers * int(tile_rows * TILE_COLUMNS * scale * (planes * 26 + 4))
-        window = workers * (rows + 2 * TILE_COLUMNS) * 2 * TILE_COLUMNS * 9
+        window = workers * (rows + 2 * TILE_COLUMNS) * 2 * TILE_COLUMNS * (25 if bent else 9)
         # two guides, while one is used and the next is put together
         guide = 2 * planes * (rows + first_rows + 50) * (area.width + 2 * FIRST_MARGIN) * 18
         left = budget - raw * (2 if ahead else 1) - output - tile - window - guide

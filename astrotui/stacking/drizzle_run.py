@@ -72,13 +72,19 @@ class DrizzleRun:
         Raises
         ------
         PlanError
-            The budget is too small, or a frame cannot be drizzled.
+            The budget is too small.
         """
         plan = self.plan
         drops = make_drops(plan, self.used, self.tasks, self.area, self.sigma, self.photon)
         frames = tuple(plan.frames[one.index] for one in self.used)
         memory = drizzle_memory(
-            replace(plan, frames=frames), self.area, self.planes, self.scale, plan.memory_bytes, threads
+            replace(plan, frames=frames),
+            self.area,
+            self.planes,
+            self.scale,
+            plan.memory_bytes,
+            threads,
+            bent=any(drop.lens is not None for drop in drops),
         )
         guide = None
         if rejects(plan.recipe, len(self.used)):

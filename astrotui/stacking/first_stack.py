@@ -68,7 +68,7 @@ class FirstStack:
 
     def guide(self, top: int, bottom: int) -> Guide:
         """What samples of reference rows `top` to `bottom` are judged by; later calls must not go back up."""
-        from astrotui.imaging.drizzle_kernels import tolerances
+        from astrotui.imaging.drizzle_judge_kernels import tolerances
 
         end = self._field.y0 + self._field.height
         first = max(self._field.y0, top - FIRST_MARGIN - 1)

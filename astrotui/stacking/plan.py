@@ -19,6 +19,9 @@ from astrotui.imaging.types import StarList
 from astrotui.stacking.recipe import Recipe
 
 PLAN_VERSION = 1
+ANOTHER_ISLAND = "another island"
+"""Ends the reason of frames that no star connects with the reference."""
+
 _CIRCUMSTANCES = frozenset(
     (
         "name",

@@ -100,6 +100,13 @@ class Recipe:
         moved = self.align != "none"
         return "mitchell" if mosaic and moved and self.debayer in ("auto", "malvar") else "lanczos3"
 
+    @property
+    def options(self) -> str:
+        """What differs from the defaults, as it is typed after `astrotui stack`."""
+        usual = Recipe()
+        changed = {f.name: getattr(self, f.name) for f in fields(self)}
+        return " ".join(option_of(k, v) for k, v in changed.items() if v != getattr(usual, k))
+
     @classmethod
     def from_dict(cls, table: dict[str, Any]) -> "Recipe":
         """A recipe from a mapping; unknown keys are refused."""
@@ -114,7 +121,15 @@ class Recipe:
         return cls(**values)
 
 
-__all__ = ["CHOICES", "DEFAULT_LIMITS", "Recipe"]
+def option_of(name: str, value: Any) -> str:
+    """A choice of a recipe as an option of `astrotui stack`."""
+    word = f"--{name.replace('_', '-')}"
+    if name == "comet":
+        return " ".join(f"{word} {x:g},{y:g}@{frame}" for x, y, frame in value)
+    return f"{word} {value}"
+
+
+__all__ = ["CHOICES", "DEFAULT_LIMITS", "Recipe", "option_of"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "combine": get_args(Combine),

@@ -12,7 +12,7 @@ from astrotui.imaging.network import Choice, Shared, balance, choose_bending, fi
 from astrotui.imaging.register import Registration, pairs_within, star_points
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.linking import Chains, Link, banks, chain, light_ratio, pair_weights
-from astrotui.stacking.plan import PlanFrame, StackPlan
+from astrotui.stacking.plan import ANOTHER_ISLAND, PlanFrame, StackPlan
 from astrotui.text import clean, plural
 
 _STRANGERS = (
@@ -62,6 +62,7 @@ class Sights:
     ----------
     root : place of the frame that fixes the grid
     bright : place of the frame that fixes the light
+    again : the command that stacks the same sessions in the same way, but for the reference; empty without sessions
     """
 
     frames: tuple[PlanFrame, ...]
@@ -70,13 +71,16 @@ class Sights:
     align: str
     width: int
     height: int
+    again: str = ""
 
     @classmethod
     def of(cls, plan: StackPlan) -> "Sights":
         frames, root = plan.frames, plan.reference
         if plan.anchor is not None:
             frames, root = (*frames, plan.anchor), len(frames)
-        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height)
+        numbers = " ".join(str(number) for number in plan.sessions)
+        again = f"astrotui stack {numbers} {plan.recipe.options}".rstrip() if numbers else ""
+        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height, again)
 
     @property
     def free(self) -> bool:
@@ -188,10 +192,11 @@ def _tell_apart(
         frame = sights.frames[best]
         name = clean(frame.file.path.rpartition("/")[2], 60)
         option = f"--reference {frame.frame_id}" if frame.frame_id is not None else f"reference {name}"
-        texts.append(f"{plural(len(island), 'frame')} with {option}")
+        command = f"`{sights.again} {option}`" if sights.again and frame.frame_id is not None else option
+        texts.append(f"{plural(len(island), 'frame')} with {command}")
         for one in island:
             found.apart[one] = (
-                f"no star in common with the reference's {plural(len(members), 'frame')} (another island)"
+                f"no star in common with the reference's {plural(len(members), 'frame')} ({ANOTHER_ISLAND})"
             )
     sizes = ", ".join(plural(n, "frame") for n in (len(members), *(len(i) for i in others)))
     found.warnings.append(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from astrotui.imaging.clip_kernels import BIG
 from astrotui.imaging.drizzle import (
     Prediction,
     color_planes,
@@ -15,22 +16,14 @@ from astrotui.imaging.drizzle import (
     placed_transform,
     predict,
 )
-from astrotui.imaging.drizzle_kernels import (
-    BIG,
-    CROWDED_HIGH,
-    DOUBTFUL_LOW,
-    GOOD,
-    HIGH,
-    LOW,
-    MISSING,
-    drop_window,
-    finish_tile,
-    judge_window,
-    reject_crowds,
-    tolerances,
-)
+from astrotui.imaging.drizzle_drop_kernels import drop_window, finish_tile
+from astrotui.imaging.drizzle_judge_kernels import judge_window, reject_crowds, tolerances
+from astrotui.imaging.drizzle_lens_kernels import places_through_lens
+from astrotui.imaging.drizzle_marks import CROWDED_HIGH, DOUBTFUL_LOW, GOOD, HIGH, LOW, MISSING
+from astrotui.imaging.mapping import Lens, Mapping
 
 WIDTH, HEIGHT = 64, 50
+NOWHERE = np.empty((0, 0, 2))
 ANGLES = (0.0, 3.0, 45.0, 69.5, 90.0, 180.0)
 
 
@@ -48,6 +41,7 @@ def drizzle(
     aligned: bool | None = None,
     cfa: str | None = None,
     tile: tuple[int, int] | None = None,
+    lens: Lens | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Value (planes, H, W), summed areas (planes, H, W) and samples of frames, made in tiles of (rows, columns)."""
     height, width = images[0].shape
@@ -62,12 +56,14 @@ def drizzle(
             h, w = min(step_y, rows - Y), min(step_x, columns - X)
             sums, counts = np.zeros((2, planes, h, w, 2), np.float32), np.zeros((3, planes, h, w), np.uint16)
             for number, (image, transform) in enumerate(zip(images, transforms, strict=True)):
-                matrix = grid_matrix(transform, scale)
+                matrix, at = grid_matrix(transform, scale), NOWHERE
+                if lens is not None:
+                    at, matrix = places(transform, lens, width, height), grid_matrix(np.eye(3), scale)
                 flat = is_aligned(matrix, pixfrac, width, height) if aligned is None else aligned
                 marks = np.where(np.isfinite(image), GOOD, MISSING).astype(np.int8)
                 weight = np.float32(1 if weights is None else weights[number])
                 drop_window(
-                    image, marks, 0, 0, color_planes(cfa), matrix, pixfrac, flat, X, Y, weight, sky, *sums, *counts
+                    image, marks, 0, 0, color_planes(cfa), matrix, at, pixfrac, flat, X, Y, weight, sky, *sums, *counts
                 )  # fmt: skip
             part = np.empty((planes, h, w), np.float32)
             finish_tile(*sums, sky, np.float32(1), part, np.empty((h, w), np.float32), counts[0], counts[1])
@@ -75,6 +71,13 @@ def drizzle(
             areas[:, Y : Y + h, X : X + w] = sums[0, ..., 1]
             found[:, Y : Y + h, X : X + w] = counts[2]
     return value, areas, found
+
+
+def places(transform: np.ndarray, lens: Lens, width: int, height: int) -> np.ndarray:
+    at = np.empty((height + 2, width + 2, 2))
+    numbers = np.array([lens.x, lens.y, lens.radius, lens.k1, lens.k2, lens.limit])
+    places_through_lens(0, 0, transform, numbers, at)
+    return at
 
 
 @pytest.mark.parametrize("degrees", ANGLES)
@@ -116,6 +119,68 @@ def test_only_frames_that_are_hardly_turned_fall_untilted() -> None:
         assert is_aligned(grid_matrix(turned(degrees), 2.0), 1.0, WIDTH, HEIGHT) is aligned, degrees
     slanted = np.array([[1, 0, 0], [0, 1, 0], [4e-4, 0, 1]])
     assert not is_aligned(grid_matrix(slanted, 2.0), 1.0, WIDTH, HEIGHT)
+
+
+LENSES = (Lens.centered(WIDTH, HEIGHT, -0.03, 0.004), Lens.centered(WIDTH, HEIGHT, 0.05))
+
+
+@pytest.mark.parametrize("lens", LENSES, ids=("barrel", "cushion"))
+def test_pixels_lie_through_a_lens_where_the_lens_shows_them(lens: Lens) -> None:
+    y, x = np.mgrid[-1 : HEIGHT + 1, -1 : WIDTH + 1].astype(float)
+    for degrees in ANGLES:
+        X, Y = Mapping(turned(degrees), lens).to_reference(x, y)
+        assert_allclose(places(turned(degrees), lens, WIDTH, HEIGHT), np.stack([X, Y], axis=2), atol=1e-8)
+    window = np.empty((7, 9, 2))
+    numbers = np.array([lens.x, lens.y, lens.radius, lens.k1, lens.k2, lens.limit])
+    places_through_lens(12, 20, turned(3.0), numbers, window)
+    assert np.array_equal(window, places(turned(3.0), lens, WIDTH, HEIGHT)[12:19, 20:29])
+
+
+def test_places_that_no_lens_shows_are_none() -> None:
+    folding = Lens.centered(WIDTH, HEIGHT, -0.6)  # shows nothing beyond half of the way to its corners
+    at = places(turned(0.0), folding, WIDTH, HEIGHT)
+    shown = np.isfinite(at).all(axis=2)
+    assert shown[HEIGHT // 2, WIDTH // 2] and not shown[0, 0]
+    image = np.full((HEIGHT, WIDTH), 7, np.float32)
+    value, areas, _ = drizzle([image], [turned(0.0)], 1.0, 1.0, lens=folding)
+    assert areas[0, 0, 0] == 0 and value[0, HEIGHT // 2, WIDTH // 2] == pytest.approx(7)
+    marks = np.empty(image.shape, np.int8)
+    one, guide = np.ones(1, np.float32), np.full((1, HEIGHT, WIDTH), 7, np.float32)
+    slope, five = np.zeros((2, *guide.shape), np.float32), np.float32(5)
+    judge_window(
+        image, 0, 0, color_planes(None), np.eye(3), at, guide, slope, 0, 0, five, five, one, one, one[0], one, one, 0 * one,
+        marks,
+    )  # fmt: skip
+    assert np.array_equal(marks == MISSING, ~shown[1:-1, 1:-1]) and set(np.unique(marks)) == {GOOD, MISSING}
+
+
+def test_a_lens_that_bends_nothing_changes_nothing() -> None:
+    rng = np.random.default_rng(9)
+    images = [rng.normal(500, 20, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(3)]
+    transforms = [turned(0.0, 0.3, 0.8), turned(31.0), turned(180.2)]
+    bare = Lens.centered(WIDTH, HEIGHT, 0.0)
+    with_lens = drizzle(images, transforms, 1.7, 0.8, lens=bare, aligned=False)
+    without = drizzle(images, transforms, 1.7, 0.8, aligned=False)
+    for one, other in zip(with_lens, without, strict=True):
+        assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("lens", LENSES, ids=("barrel", "cushion"))
+@pytest.mark.parametrize("degrees", [3.0, 69.5])
+def test_through_a_lens_no_pixel_overlaps_another_and_none_is_lost(lens: Lens, degrees: float) -> None:
+    image = np.full((HEIGHT, WIDTH), 7, np.float32)
+    value, areas, _ = drizzle([image], [turned(degrees)], 2.0, 1.0, lens=lens, aligned=False)
+    inner = np.s_[:, 40:60, 50:78]
+    assert_allclose(areas[inner], 1, atol=2e-3)
+    assert_allclose(value[np.isfinite(value)], 7, rtol=1e-6)
+    # Drops have the size of what their pixel becomes: a single one covers just that.
+    image[:] = np.nan
+    image[8, 50] = 5
+    _, areas, _ = drizzle([image], [turned(degrees)], 3.0, 0.8, lens=lens, aligned=False)
+    corners = np.array([(49.6, 7.6), (50.4, 7.6), (50.4, 8.4), (49.6, 8.4)])
+    X, Y = (3 * v for v in Mapping(turned(degrees), lens).to_reference(corners[:, 0], corners[:, 1]))
+    true = abs(sum(X[i - 1] * Y[i] - X[i] * Y[i - 1] for i in range(4))) / 2
+    assert_allclose(areas.sum(), true, rtol=2e-3)
 
 
 def test_stscis_package_gives_the_same() -> None:
@@ -213,7 +278,7 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
         level[:] = frame
         one = np.ones(1, np.float32)
         judge_window(
-            level, 0, 0, color_planes(None), np.array([[1, 0, 5], [0, 1, 5], [0, 0, 1.0]]), guide, slope, 0, 0,
+            level, 0, 0, color_planes(None), np.array([[1, 0, 5], [0, 1, 5], [0, 0, 1.0]]), NOWHERE, guide, slope, 0, 0,
             np.float32(5), np.float32(5), 100 * one, 0 * one, np.float32(blur), 500 * one, one, 0 * one, marks,
         )  # fmt: skip
         return marks.copy()
@@ -232,7 +297,7 @@ def test_what_deviates_from_the_first_stack_is_marked_and_its_flanks_with_it() -
     judge(0.1, guide, slope)
     sums, counts = np.zeros((2, 1, 50, 60, 2), np.float32), np.zeros((3, 1, 50, 60), np.uint16)
     drop_window(
-        level, marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0, np.float32(1),
+        level, marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), NOWHERE, 1.0, True, 0, 0, np.float32(1),
         np.zeros(1, np.float32), *sums, *counts,
     )  # fmt: skip
     low, high, all_of_them = counts[:, 0]
@@ -259,8 +324,8 @@ def test_a_crowd_of_rejected_samples_takes_along_what_it_surrounds() -> None:
     assert (marks[5] == before[5]).all() and marks[34, 40] == GOOD
     sums, found = np.zeros((2, 1, 40, 60, 2), np.float32), np.zeros((3, 1, 40, 60), np.uint16)
     drop_window(
-        np.ones(marks.shape, np.float32), marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0,
-        np.float32(1), np.zeros(1, np.float32), *sums, *found,
+        np.ones(marks.shape, np.float32), marks, 0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), NOWHERE, 1.0,
+        True, 0, 0, np.float32(1), np.zeros(1, np.float32), *sums, *found,
     )  # fmt: skip
     assert np.array_equal(found[1, 0] == 1, np.isin(marks, (HIGH, CROWDED_HIGH)))
 
@@ -269,7 +334,7 @@ def test_where_all_is_rejected_nothing_is() -> None:
     image, marks = np.full((8, 9), 50, np.float32), np.full((8, 9), HIGH, np.int8)
     sums, counts = np.zeros((2, 1, 8, 9, 2), np.float32), np.zeros((3, 1, 8, 9), np.uint16)
     sky = np.full(1, 10, np.float32)
-    place = (0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), 1.0, True, 0, 0)
+    place = (0, 0, color_planes(None), grid_matrix(np.eye(3), 1.0), NOWHERE, 1.0, True, 0, 0)
     drop_window(image, marks, *place, np.float32(0.5), sky, *sums, *counts)
     half = np.where(np.arange(9) < 4, GOOD, MISSING).astype(np.int8) * np.ones((8, 1), np.int8)
     drop_window(image + 5, half, *place, np.float32(1), sky, *sums, *counts)

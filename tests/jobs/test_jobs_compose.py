@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Stack
@@ -75,3 +76,27 @@ def test_where_compositions_go(tmp_path: Path) -> None:
     assert outputs_of("split", [first], None) == (tmp_path / "a_Ha.fits", tmp_path / "a_OIII.fits")
     with pytest.raises(UsageError, match="one color stack"):
         outputs_of("split", [first, first], None)
+
+
+def test_filters_that_were_mixed_up_are_said(tmp_path: Path, images: list[Path]) -> None:
+    for image, name in zip(images, ("Blue", "Green", "Red"), strict=True):
+        fits.setval(image, "FILTER", value=name)
+    said = compose(None, "rgb", images, tmp_path / "out.fits").warnings
+    assert said == (
+        "R.fits: its filter is Blue, and it was given as R; rgb takes R, G, B in this order",
+        "B.fits: its filter is Red, and it was given as B; rgb takes R, G, B in this order",
+    )
+    assert compose(None, "rgb", images[::-1], tmp_path / "right.fits").warnings == ()
+
+
+@pytest.mark.parametrize(("name", "lines"), [("IRCUT", False), ("Duo-Band", True), (None, True)])
+def test_two_lines_of_a_broad_filter_are_told_of(tmp_path: Path, name: str | None, lines: bool) -> None:
+    image = write(tmp_path, "L", planes=3)
+    if name:
+        fits.setval(image, "FILTER", value=name)
+    for palette in ("hoo", "split"):
+        said = compose(
+            None, palette, [image], tmp_path / f"{palette}.fits" if palette == "hoo" else None
+        ).warnings
+        assert (said == ()) == lines
+        assert lines or "L.fits: its filter IRCUT is no dual-band one" in said[0]

@@ -92,7 +92,6 @@ def test_split_writes_into_a_folder(catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="must name a folder"):
         split_by_filter(catalog, list(ids.values()), output=tmp_path / "one.fits", folder=tmp_path)
     place = tmp_path / "results"
-    place.mkdir()
     found = split_by_filter(catalog, list(ids.values()), output=place, folder=tmp_path)
     assert len({request.output for request in found.values()}) == 2
     assert all(Path(request.output).parent == place for request in found.values())

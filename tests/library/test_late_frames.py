@@ -12,9 +12,12 @@ import pytest
 from several_nights import NightSpec, make_sky, read_in, write_nights
 
 from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Stack
 from astrotui.frames.pixels import read_image
+from astrotui.library.lights import load_lights
 from astrotui.library.masters_for import masters_of
 from astrotui.library.planning import make_plan
+from astrotui.library.reference import choose_reference
 from astrotui.library.requests import request_stack
 from astrotui.library.reuse import rerun, with_reused
 from astrotui.library.stacks import StackNames, list_stacks, record_stack
@@ -115,3 +118,24 @@ def test_what_was_measured_anew_is_laid_anew(catalog: Catalog, tmp_path: Path, c
     calls.clear()
     _, result = stack(catalog, tmp_path, "second", list(ids.values()))
     assert result.reused["registrations"] == 2 and calls["match_either_hand"] == 1
+
+
+def test_a_stack_of_the_smaller_island_does_not_give_its_reference_to_the_next(
+    catalog: Catalog, tmp_path: Path, calls: Counter[str]
+) -> None:
+    made = write_nights(tmp_path / "target", make_sky(), FIRST)
+    ids = list(read_in(catalog, made).values())
+    _, first = stack(catalog, tmp_path, "first", ids)
+    with catalog.write() as db:
+        row = db.get_one(Stack, 1)
+        other = sorted(path for path in made.to_frame if path != first.reference)[0]
+        for number, used in ((2, 1), (3, 3)):
+            skipped = [{"path": "x.fits", "reason": "no star in common (another island)"}] * 2
+            summary = {**row.summary, "reference": other, "frames_skipped": skipped}
+            db.add(Stack(created=row.created, tags=[], output=f"{number}.fits", sessions=ids, frames_used=used,
+                         summary=summary))  # fmt: skip
+            db.flush()
+            request = request_stack(catalog, ids, output=tmp_path / "next.fits", folder=tmp_path)
+            light = choose_reference(db, load_lights(db, request.frames), replace(request, asked=""))
+            # Two frames of another island against one that was used; then against three.
+            assert str(light.path) == (first.reference if used == 1 else other)

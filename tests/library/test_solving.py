@@ -22,6 +22,7 @@ from astrotui.frames.pixels import read_image
 from astrotui.frames.solver import SolveError, SolveTask, solve
 from astrotui.frames.wcs import celestial_cards, read_wcs, scaled_cards, sky_field
 from astrotui.imaging.quality import measure_frame
+from astrotui.imaging.types import StarList
 from astrotui.library.objects import objects_near, separation_deg, sky_objects
 from astrotui.library.planning import make_plan
 from astrotui.library.requests import request_stack
@@ -159,9 +160,16 @@ def test_hints_come_first_then_the_whole_sky(tmp_path: Path, monkeypatch: pytest
     task = replace(some_stars(), ra_deg=10.0, dec_deg=-5.0, scale_arcsec=2.0)
     with pytest.raises(SolveError, match="solve-field found nothing: 40 stars"):
         solve(task, tmp_path / "work", limit_s=20)
-    hinted, blind = log.read_text().splitlines()
+    hinted, somewhere_there, of_that_scale, blind = log.read_text().splitlines()
     assert "'--ra', '10.00000'" in hinted and "'--scale-low', '1.6'" in hinted
+    # A focal length or a pointing that is wrong must not cost the other.
+    assert "'--ra', '10.00000'" in somewhere_there and "degwidth" in somewhere_there
+    assert "--ra" not in of_that_scale and "'--scale-low', '1.6'" in of_that_scale
     assert "--ra" not in blind and "degwidth" in blind
+    log.unlink()
+    with pytest.raises(SolveError):
+        solve(replace(task, ra_deg=None), tmp_path / "work", limit_s=20)
+    assert len(log.read_text().splitlines()) == 2
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -230,6 +238,94 @@ fits.PrimaryHDU(header=header).writeto(out + ".wcs")
     assert name == "astap" and field.scale_arcsec == pytest.approx(3.6)
     assert (field.ra_deg, field.dec_deg) == pytest.approx((10.0, 20.0), abs=1e-6)
     assert "'-fov', '0.4000'" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "says", "told"),
+    [
+        ("solve-field", "You must list at least one index in the config file", "it has no index files"),
+        ("astap_cli", "Error, no star database found at /usr/share/astap/data/ !", "No star database found"),
+        ("astap", "(astap): Gtk-WARNING **: cannot open display:", "cannot open display"),
+    ],
+)
+def test_a_solver_that_cannot_look_says_why_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, says: str, told: str
+) -> None:
+    log = stand_in(tmp_path / "bin", f"print({says!r})\nsys.exit(1)", monkeypatch, program)
+    with pytest.raises(SolveError, match=f"{program} could not look for it: .*{told}"):
+        solve(replace(some_stars(), scale_arcsec=2.0), tmp_path / "work", limit_s=20)
+    assert len(log.read_text().splitlines()) == 1
+
+
+def test_saturated_stars_are_among_those_that_are_looked_for() -> None:
+    """They are the brightest, which catalogues of bright stars have; for registration they are left out."""
+    rng = np.random.default_rng(8)
+    image = rng.normal(300, 5, (400, 500))
+    y, x = np.mgrid[:400, :500]
+    places = [(25 + 50 * (i % 9) + i % 7, 25 + 48 * (i // 9)) for i in range(63)]
+    for i, (a, b) in enumerate(places):
+        image += (90_000 if i < 3 else 6000 / (1 + i)) * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 3)
+    raw = image.clip(0, 4095).astype(np.uint16)
+    usual = measure_frame(raw.copy(), cfa_phase=None, full_scale_adu=4095.0).star_list
+    every = measure_frame(raw.copy(), cfa_phase=None, full_scale_adu=4095.0, list_saturated=True).star_list
+    assert len(usual) >= 30 and len(every) == len(usual) + 3
+
+    def has(stars: StarList, place: tuple[int, int]) -> bool:
+        return bool((np.hypot(stars.x - place[0], stars.y - place[1]) < 1).any())
+
+    assert not any(has(usual, place) for place in places[:3])
+    assert all(has(every, place) for place in places[:3])
+    assert (
+        np.hypot(
+            every.x[:3, None] - [p[0] for p in places[:3]], every.y[:3, None] - [p[1] for p in places[:3]]
+        )
+        .min(0)
+        .max()
+        < 1
+    )
+
+
+def test_a_distortion_that_was_not_fitted_is_not_announced(tmp_path: Path) -> None:
+    header = true_wcs().to_header()
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
+    for key in ("A_ORDER", "B_ORDER"):
+        header[key] = 1
+    for key in ("A_0_0", "A_0_1", "A_1_0", "B_0_0", "B_0_1", "B_1_0"):
+        header[key] = 0
+    fits.PrimaryHDU(header=header).writeto(tmp_path / "plain.fits")
+    cards = celestial_cards(tmp_path / "plain.fits")
+    assert "RA---TAN'" in "".join(cards) and "SIP" not in "".join(cards) and "MJDREF" not in "".join(cards)
+    header["A_ORDER"] = header["B_ORDER"] = 2
+    header["A_2_0"] = 1e-6
+    fits.PrimaryHDU(header=header).writeto(tmp_path / "bent.fits")
+    bent = "".join(celestial_cards(tmp_path / "bent.fits"))
+    assert "RA---TAN-SIP" in bent and "A_2_0" in bent
+
+
+def test_a_picture_is_turned_and_mirrored_as_it_is_shown() -> None:
+    """North up and east left in a file whose rows count from below; the first row is shown on top otherwise."""
+    cards = tuple(str(card) for card in true_wcs().to_header().cards)
+    below = sky_field(cards, WIDTH, HEIGHT, bottom_up=True)
+    assert (below.rotation_deg, below.mirrored) == (0.0, False)
+    above = sky_field(cards, WIDTH, HEIGHT)
+    assert (abs(above.rotation_deg), above.mirrored) == (180.0, True)
+
+
+def test_what_was_solved_is_believed_rather_than_what_a_mount_wrote(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path / "bin", ANSWER, monkeypatch)
+    made = write_nights(tmp_path / "target", make_sky(), NIGHT)
+    for path in sorted((tmp_path / "target").rglob("*.fit*")):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRVAL1=190.0, CRVAL2=40.0, CRPIX1=1.0,
+                                  CRPIX2=1.0, CDELT1=0.0007, CDELT2=0.0007)  # fmt: skip
+    session = read_in(catalog, made)["night"]
+    output = tmp_path / "stack.fits"
+    request = request_stack(catalog, [session], output=output, folder=tmp_path)
+    assert any("190.0" in card for card in make_plan(catalog, request, output).wcs)
+    solve_session(catalog, session, tmp_path / "work", limit_s=20, name=False)
+    assert any("192.75" in card for card in make_plan(catalog, request, output).wcs)
 
 
 def test_a_wcs_of_means_of_pixels() -> None:

@@ -170,8 +170,14 @@ def test_light_of_every_star_is_kept(made: Made) -> None:
         )
         assert len(ratios) >= 3
         assert abs(np.median(ratios) - 1) < (0.005 if len(made.data) == 1 else 0.01)
-        # of a color few samples lie on a star, so that each of them counts
-        assert np.abs(ratios / np.median(ratios) - 1).max() < (0.01 if len(made.data) == 1 else 0.02)
+        # Photons alone leave 0.15 %. Of a color few samples lie on a star, so that each of them counts; plain
+        # resampling of the same frames interpolates between those that are missing.
+        off = np.abs(ratios / np.median(ratios) - 1)
+        assert off.max() < (0.007 if len(made.data) == 1 else 0.013)
+        if len(made.data) == 3 and k != 1:
+            plain = lights(made.bilinear[k], made.set, 1.0)
+            others = np.array([light / truth[i] for i, light in plain.items() if truth[i] > 30000])
+            assert off.max() < np.abs(others / np.median(others) - 1).max() / 2
 
 
 def test_noise_falls_as_predicted(made: Made) -> None:

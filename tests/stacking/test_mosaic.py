@@ -127,6 +127,11 @@ def test_an_island_is_told_of_with_the_words_that_stack_it(tmp_path: Path) -> No
     [warning] = [w for w in result.warnings if "islands" in w]
     assert warning.startswith("2 islands without common stars: 6 frames, 3 frames")
     assert "3 frames with --reference 101" in warning
+    # A plan of sessions names the whole command.
+    plan = replace(plan_of(frames, tmp_path / "t.fits", 0, frame="union", weight="noise"), sessions=(4, 7))
+    told = run_plan(plan, masters=tmp_path / "m", tag="t", workers=1).warnings
+    command = "`astrotui stack 4 7 --weight noise --frame union --reference 101"
+    assert any(f"3 frames with {command}" in warning for warning in told)
     assert {s.reason for s in result.frames_skipped} == {
         "cannot be aligned: no star in common with the reference's 6 frames (another island)"
     }

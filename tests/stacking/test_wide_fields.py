@@ -137,3 +137,65 @@ def test_stars_of_a_tripod_stack_lie_where_they_are(tmp_path: Path) -> None:
     assert max(off) < 0.2
     assert result.fwhm_px is not None
     assert result.fwhm_px < sim.recorded_fwhm(2.6) + 0.15
+
+
+@pytest.mark.parametrize(
+    ("cfa", "scale", "pixfrac"), [(None, 1.5, 0.8), ("RGGB", 1.0, 1.0)], ids=("mono", "mosaic")
+)
+def test_a_drizzle_goes_through_the_lens(
+    tmp_path: Path, cfa: str | None, scale: float, pixfrac: float
+) -> None:
+    """Places, light and width of stars against truth, and against plain resampling of the same frames."""
+    sky = sim.random_sky(5, WIDTH, HEIGHT, 1500, faint=25, bright=6000, slope=0.5, margin=420, separation=10)
+    cam = replace(camera(WIDTH, HEIGHT), cfa=cfa)
+    turns = [sim.turned_sky(WIDTH, HEIGHT, FOCAL, 2.7 * (i - 9) + 0.37 * (i % 4)) for i in range(18)]
+    frames = [
+        replace(expose_to(tmp_path / f"w{i:02d}.fits", sky, cam, i, to_frame=turn, lens=LENS), cfa=cfa)
+        for i, turn in enumerate(turns)
+    ]
+    plans = {
+        name: plan_of(frames, tmp_path / f"{name}.fits", 9, **recipe, cfa=cfa)
+        for name, recipe in (("plain", {}), ("fine", {"drizzle": scale, "pixfrac": pixfrac}))
+    }
+    results = {
+        name: run_plan(plan, masters=tmp_path / "m", tag="t", workers=2) for name, plan in plans.items()
+    }
+    plain, fine = results["plain"], results["fine"]
+    assert fine.frames_used == plain.frames_used == 18
+    assert sum(row.lens is not None for row in fine.frames) == 18
+    k = 1 if cfa else 0
+    bare, (data, maps) = read_result(plain.output)[0][k], read_result(fine.output)
+    x, y = LENS.bend(*sim.apply(turns[9], sky.x, sky.y))
+    off, light = [], []
+    for i in lone(sky, x, y, 200.0):
+        if not (16 < x[i] < WIDTH - 17 and 16 < y[i] < HEIGHT - 17):
+            continue
+        X, Y = scale * (x[i] + 0.5) - 0.5, scale * (y[i] + 0.5) - 0.5
+        if maps["COVERAGE"][round(Y), round(X)] < 6:
+            continue
+        a, b = centroid(data[k], X, Y, reach=round(5 * scale))
+        off.append(np.hypot(a - X, b - Y) / scale)
+        sums = [
+            aperture(image, u, v, s) for image, u, v, s in ((data[k], X, Y, scale), (bare, x[i], y[i], 1.0))
+        ]
+        light.append(sums[0] / sums[1])
+    assert len(off) > 12
+    assert max(off) < 0.25
+    assert np.median(light) == pytest.approx(1, abs=0.01)
+    assert np.std(light) < 0.03
+    # a drop and an output pixel are squares: they spread a star by side^2 / 12 each
+    drawn = np.sqrt(sim.recorded_fwhm(2.6) ** 2 + 2.3548**2 * (pixfrac**2 + scale**-2) / 12)
+    assert fine.fwhm_px is not None and fine.fwhm_px / scale == pytest.approx(
+        drawn, rel=0.03 if cfa is None else 0.06
+    )
+
+
+def aperture(image: np.ndarray, x: float, y: float, scale: float) -> float:
+    """Light within 5 pixels of a frame of a star, in ADU of a frame."""
+    r = round(9 * scale)
+    ix, iy = round(x), round(y)
+    box = image[iy - r : iy + r + 1, ix - r : ix + r + 1].astype(float)
+    v, u = np.mgrid[-r : r + 1, -r : r + 1]
+    away = np.hypot(u - (x - ix), v - (y - iy)) / scale
+    box = box - np.nanmedian(box[away > 6.5])
+    return float(np.nansum(box * np.clip((5 - away) * scale + 0.5, 0, 1)) / scale**2)
