@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.text import clean, duration, plural
-from astrotui.tui.queueing import in_the_sky
+from astrotui.tui.fields import in_the_sky
 from astrotui.tui.remarks import remarks
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ def test_from_the_first_key_to_the_picture(catalog_file: Path) -> None:
     assert app.exitstatus == 0
 
     with Catalog.open(catalog_file) as catalog:  # it went on, or goes on now
-        eventually(lambda: _job(catalog, 2).status == "done", 120)
+        eventually(lambda: _job(catalog, 2).status == "done", 600)  # kernels are compiled
 
     app = start()
     app.expect("M42")

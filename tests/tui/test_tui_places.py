@@ -338,6 +338,7 @@ async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: 
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, "4", "jobs")
+        await until(pilot, lambda: [one.id for one in app.live] == [job])  # the app follows it from here on
         await until(pilot, lambda: "25%" in str(app.screen.query_one("PlaceBar").render()))
         text = "\n".join("".join(s.text for s in table(app).render_line(y)) for y in range(3))
         assert "███░" in text and "4/16 registering" in text and "75 s" in text
