@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrotui.text import clean, duration, plural
-from astrotui.tui.fields import in_the_sky
 from astrotui.tui.remarks import remarks
+from astrotui.tui.solved import in_the_sky
 
 if TYPE_CHECKING:
     from astrotui.rendering.service import View

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrotui.errors import AstrotuiError, UsageError
 from astrotui.text import clean, plural
-from astrotui.tui.fields import solved_lines
+from astrotui.tui.solved import solved_lines
 
 if TYPE_CHECKING:
     from textual.app import App
