@@ -15,6 +15,7 @@ import click
 from astrotui import __version__
 from astrotui.cli.common import State, shared_options
 from astrotui.errors import AstrotuiError
+from astrotui.loading import collect_rarely
 from astrotui.text import clean
 
 # Command -> module and function. Modules load when their command runs, so that none pays for another's imports.
@@ -121,6 +122,7 @@ def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 nothing asked for was done, 2 the words were wrong."""
+    collect_rarely()
     warnings.filterwarnings("ignore")  # stderr is for people; libraries warn into job logs
     logging.getLogger("astrotui").addHandler(logging.NullHandler())
     _open_closed_streams()

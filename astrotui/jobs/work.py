@@ -19,6 +19,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.jobs.context import LeaseLostError, Messages, Work
 from astrotui.jobs.handlers import HANDLERS, Handler, find_handler
 from astrotui.jobs.processes import OWNER, tie_to_supervisor
+from astrotui.loading import collect_rarely
 
 __all__ = ["Work", "main"]
 
@@ -130,4 +131,5 @@ def run_and_say(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     os._exit(run_and_say())

@@ -21,6 +21,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from astrotui.loading import collect_rarely
+
+if __name__ == "__main__":
+    collect_rarely()  # before the libraries below
+
 from sqlalchemy import func
 from sqlalchemy import select as select_rows
 from sqlalchemy.orm import Session as DbSession
