@@ -19,8 +19,9 @@ def weight_table(method: Interpolation) -> Float32Array:
 
     With t the position past the middle of the inner two taps, -0.5 to 0.5, the taps p to the right and left of
     it weigh E(t^2) +- t O(t^2): coefficients 0 to 4 of row p are E, 5 to 9 are O. Bilinear, bicubic (Catmull-Rom)
-    and mitchell (Mitchell & Netravali, SIGGRAPH 1988, B = C = 1/3) are exact; Lanczos-3, normalized to a sum of
-    one, is fitted to 1e-7. Nearest is bilinear at a rounded position.
+    and mitchell (of Mitchell & Netravali's family, SIGGRAPH 1988, with B = 5/8 and C = 3/16: softer than their own
+    choice) are exact; Lanczos-3, normalized to a sum of one, is fitted to 1e-7. Nearest is bilinear at a rounded
+    position.
     """
     t = 0.5 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)  # Chebyshev nodes: an even error
     distance = t[None, :] + 2.5 - np.arange(6)[:, None]  # of the position from each tap
@@ -34,8 +35,8 @@ def weight_table(method: Interpolation) -> Float32Array:
         weights = np.where(u <= 1, inner, np.where(u <= 2, outer, 0.0))
     elif method == "mitchell":
         u = np.abs(distance)
-        inner = ((7 * u - 12) * u * u + 16 / 3) / 6
-        outer = (((-7 / 3 * u + 12) * u - 20) * u + 32 / 3) / 6
+        inner = ((42 * u - 75) * u * u + 38) / 48
+        outer = (((-14 * u + 75) * u - 132) * u + 76) / 48
         weights = np.where(u <= 1, inner, np.where(u <= 2, outer, 0.0))
     else:
         weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)

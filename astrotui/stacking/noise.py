@@ -12,15 +12,15 @@ from astrotui.stacking.recipe import Recipe
 
 # Standard deviation of an interpolated pixel of white noise of 1, mean over sub-pixel shifts (simulated).
 _KERNELS = ("nearest", "bilinear", "bicubic", "mitchell", "lanczos3")
-_RESAMPLED = dict(zip(_KERNELS, (1.0, 0.63, 0.81, 0.68, 0.87), strict=True))
+_RESAMPLED = dict(zip(_KERNELS, (1.0, 0.63, 0.81, 0.585, 0.87), strict=True))
 _MOSAIC = {  # red and blue, green
-    "malvar": ((0.99, 0.885), (0.8, 0.695), (0.9, 0.79), (0.81, 0.775), (0.96, 0.855)),
-    "bilinear": ((0.75, 0.79), (0.67, 0.63), (0.735, 0.74), (0.685, 0.645), (0.755, 0.765)),
+    "malvar": ((0.99, 0.885), (0.8, 0.695), (0.9, 0.79), (0.88, 0.755), (0.96, 0.855)),
+    "bilinear": ((0.75, 0.79), (0.67, 0.63), (0.735, 0.74), (0.65, 0.595), (0.755, 0.765)),
 }
 # Noise of sums of 4x4 pixels, or of 4x4 cells of a mosaic's green, relative to sums of recorded pixels: an
 # interpolated pixel shares noise with its neighbors, and at the rim of a sum these lie outside (simulated).
-_SUMMED = dict(zip(_KERNELS, (1.0, 0.92, 0.97, 0.93, 0.99), strict=True))
-_SUMMED_MOSAIC = dict(zip(_KERNELS, (0.95, 0.93, 0.95, 0.935, 0.955), strict=True))
+_SUMMED = dict(zip(_KERNELS, (1.0, 0.92, 0.97, 0.895, 0.99), strict=True))
+_SUMMED_MOSAIC = dict(zip(_KERNELS, (0.95, 0.93, 0.95, 0.93, 0.955), strict=True))
 
 
 def noise_gain(recipe: Recipe, cfa: str | None, planes: int) -> Float64Array:

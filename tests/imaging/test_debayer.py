@@ -52,7 +52,7 @@ def malvar_reference(mosaic: np.ndarray, pattern: str, sky: float, allow: float)
 
     def estimate(mean: np.ndarray, correction: np.ndarray) -> np.ndarray:
         value = correlate(mosaic.astype(np.float64), mean, mode="mirror")
-        limit = 4 * np.abs(value - sky) + allow
+        limit = 6 * np.abs(value - sky) + allow
         return value + np.clip(correlate(mosaic.astype(np.float64), correction, mode="mirror"), -limit, limit)
 
     guesses = {

@@ -46,8 +46,9 @@ def test_whole_shifts_copy_pixels(method: str) -> None:
 
 def test_mitchell_weighs_as_its_authors_say() -> None:
     u = np.array([2.75, 1.75, 0.75, 0.25, 1.25, 2.25])  # distances of the six taps from a position
-    inner = (7 * u**3 - 12 * u**2 + 16 / 3) / 6
-    outer = (-7 / 3 * u**3 + 12 * u**2 - 20 * u + 32 / 3) / 6
+    b, c = 5 / 8, 3 / 16
+    inner = ((12 - 9 * b - 6 * c) * u**3 + (-18 + 12 * b + 6 * c) * u**2 + 6 - 2 * b) / 6
+    outer = ((-b - 6 * c) * u**3 + (6 * b + 30 * c) * u**2 + (-12 * b - 48 * c) * u + 8 * b + 24 * c) / 6
     expected = np.where(u < 1, inner, np.where(u < 2, outer, 0))
     t = 0.25  # past the middle of the inner two
     powers = t ** (2 * np.arange(5))
