@@ -21,11 +21,11 @@ from astrotui.errors import AstrotuiError
 from astrotui.tui import queueing
 from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
-from astrotui.tui.place import SMALLEST, Place
+from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
-from astrotui.tui.widgets.bar import PlaceBar
+from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
 from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
@@ -179,6 +179,9 @@ class AstroApp(AheadApp):
         from astrotui.tui.screens.dialog import Dialog
 
         self.read_css(Dialog())
+        for place in self.screen_stack[:1]:
+            if isinstance(place, Place):
+                await place.complete()
         for mode in self.MODES:
             await self.make_ahead(mode)
         if self.sweeper is not None:

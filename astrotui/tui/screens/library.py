@@ -73,13 +73,11 @@ class LibraryPlace(Place):
             empty = ""
             mark: Column[SessionRecord] = Column("mark", " ", 1, lambda s: "●" if s.id in self.marked else "")
             yield RowTable([mark, *COLUMNS], key=lambda s: s.id, empty=empty, id="sessions")
-            yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
             with Container(id="about"):
                 yield Picture(id="picture")
                 yield Words(id="facts")
 
     def made(self) -> None:
-        self.query_one("#targets").display = False
         self.table.focus()
 
     @property
@@ -87,10 +85,23 @@ class LibraryPlace(Place):
         """The table of sessions."""
         return self.query_one("#sessions", RowTable)
 
+    async def complete(self) -> None:
+        await super().complete()
+        if not self.query("#targets"):
+            targets = RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=self.table.empty, id="targets")
+            targets.display = False
+            await self.query_one("#library").mount(targets, after=self.table)
+            self._list_targets()
+
     @property
     def targets(self) -> "RowTable[Target]":
-        """The table of targets."""
+        """The table of targets; it is there when it was asked for, at the latest."""
         return self.query_one("#targets", RowTable)
+
+    def _list_targets(self) -> None:
+        for targets in self.query("#targets").results(RowTable):
+            targets.empty = self.table.empty
+            targets.set_rows(by_target(self.table.rows))
 
     def focus_main(self) -> None:
         (self.targets if self.by_target else self.table).focus()
@@ -110,9 +121,9 @@ class LibraryPlace(Place):
             empty = "no session matches: esc takes the filter away"
         elif reading := working(self.astro.live, "index"):
             empty = f"{reading}; sessions appear here by themselves"
-        self.table.empty = self.targets.empty = empty
+        self.table.empty = empty
         self.table.set_rows(records)
-        self.targets.set_rows(by_target(records))
+        self._list_targets()
         self._note()
 
     def _note(self) -> None:
@@ -155,7 +166,7 @@ class LibraryPlace(Place):
     @on(RowTable.Chosen, "#targets")
     def _chosen_target(self, event: RowTable.Chosen) -> None:
         """The sessions of a target."""
-        self.action_targets()
+        self._turn_lists()
         self.table.go_to(event.row.sessions[0].id)
 
     @on(RowTable.Chosen, "#sessions")
@@ -176,8 +187,12 @@ class LibraryPlace(Place):
         self._note()
         (self.targets if self.by_target else self.table).action_move(1)
 
-    def action_targets(self) -> None:
+    async def action_targets(self) -> None:
         """Targets with their totals, or sessions again; the cursor stays on what it was about."""
+        await self.complete()
+        self._turn_lists()
+
+    def _turn_lists(self) -> None:
         here, there = self.table.row, self.targets.row
         self.by_target = not self.by_target
         self.table.display, self.targets.display = not self.by_target, self.by_target
@@ -270,7 +285,7 @@ class LibraryPlace(Place):
 
     def action_back(self) -> None:
         """Out of the filter line; then marks, the filter, the targets go."""
-        if self.query_one("#filter").display:
+        if self.filtering:
             super().action_back()
         elif self.marked:
             self.marked = set()
@@ -279,7 +294,7 @@ class LibraryPlace(Place):
         elif self.only_attention and not self.query_text:
             self.action_attention()
         elif self.by_target and not self.query_text:
-            self.action_targets()
+            self._turn_lists()
         else:
             super().action_back()
 
