@@ -21,6 +21,7 @@ from astrotui.errors import AstrotuiError
 from astrotui.tui import queueing
 from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
+from astrotui.tui.loading import later, load_modules, sessions_or_none
 from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.store import Store
@@ -30,7 +31,6 @@ from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
-    from astrotui.library.session_list import SessionRecord
     from astrotui.rendering.service import PictureService
     from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
@@ -39,35 +39,6 @@ T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
 _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
-
-
-# Loaded when the first frame is on screen.
-_LATER = "dialog message frames darks jobs stacks help pages prompt stack_form trouble where".split()
-
-
-def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
-    """A place whose module is loaded when it is first shown."""
-
-    def make() -> Screen[Any]:
-        screen: Screen[Any] = getattr(import_module(f"astrotui.tui.screens.{module}"), name)()
-        return screen
-
-    return make
-
-
-def _sessions(catalog: Path) -> "list[SessionRecord] | None":
-    """The sessions before the catalogue is open; what is wrong with it, opening it tells."""
-    from astrotui.library.session_list import first_sessions
-
-    try:
-        return first_sessions(catalog)
-    except AstrotuiError:
-        return None
-
-
-def _load_modules() -> None:
-    for module in _LATER:
-        import_module(f"astrotui.tui.screens.{module}")
 
 
 class AstroApp(AheadApp):
@@ -84,10 +55,10 @@ class AstroApp(AheadApp):
     CSS_PATH = ["app.tcss", "screens/library.tcss"]  # noqa: RUF012 - Textual declares it so
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "library": LibraryPlace,
-        "frames": _later("frames", "FramesPlace"),
-        "darks": _later("darks", "DarksPlace"),
-        "jobs": _later("jobs", "JobsPlace"),
-        "stacks": _later("stacks", "StacksPlace"),
+        "frames": later("frames", "FramesPlace"),
+        "darks": later("darks", "DarksPlace"),
+        "jobs": later("jobs", "JobsPlace"),
+        "stacks": later("stacks", "StacksPlace"),
     }
     DEFAULT_MODE = "library"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (120, "-wide")]  # noqa: RUF012
@@ -168,14 +139,14 @@ class AstroApp(AheadApp):
         """The sessions, by the standard library alone: loading the database layer takes far longer than they do."""
         place = self.screen_stack[0]
         if isinstance(place, LibraryPlace) and (
-            sessions := await self.background(_sessions, self.store.path)
+            sessions := await self.background(sessions_or_none, self.store.path)
         ):
             place.show_first(sessions)
 
     async def _load_the_rest(self) -> None:
         """Load and make the other places ahead of their keys, when the first sessions had their turn."""
         await asyncio.sleep(_LOOK_S)
-        await self.background(_load_modules)
+        await self.background(load_modules)
         from astrotui.tui.screens.dialog import Dialog
 
         self.read_css(Dialog())
