@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -119,10 +119,15 @@ class AstroApp(AheadApp):
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        await self._show_first()
+        new = (
+            not self.store.path.exists()
+        )  # making it takes long by itself, and so may loading, the first time
+        await self.background(import_module, "astrotui.library.session_list")
+        await self._patiently(self._show_first(), new)
         while True:
             try:
-                await self._open()
+                await self.background(import_module, "astrotui.catalog.database")
+                await self._patiently(self.store.open(), new)
                 break
             except AstrotuiError as error:
                 from astrotui.tui.screens.trouble import TroubleScreen
@@ -161,17 +166,14 @@ class AstroApp(AheadApp):
             self.sweeper.begin()
             self.set_interval(SWEEP_S, self.sweeper.look)
 
-    async def _open(self) -> None:
-        new = not self.store.path.exists()  # making it takes long by itself
-        await self.background(
-            import_module, "astrotui.catalog.database"
-        )  # and so may loading, the first time
-        opening = asyncio.ensure_future(self.store.open())
-        done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
+    async def _patiently(self, work: Coroutine[Any, Any, None], new: bool) -> None:
+        """Do what needs the catalogue, and say what is waited for when that takes long."""
+        doing = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({doing}, timeout=_PATIENCE_S)
         if not done and not new:
             self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
         try:
-            await opening
+            await doing
         finally:
             if not done:
                 self.clear_notifications()

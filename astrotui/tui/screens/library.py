@@ -112,16 +112,25 @@ class LibraryPlace(Place):
             self.table.set_rows(sessions)
             self._note()
 
+    def catalog_changed(self) -> None:
+        if not self.table.rows and self.table.loaded:  # the reading may be a while off; this is known now
+            self.table.empty = self._nothing()
+            self.table.set_rows([])
+        super().catalog_changed()
+
+    def _nothing(self) -> str:
+        """What stands where no session is."""
+        if self.query_text or self.only_attention:
+            return "no session matches: esc takes the filter away"
+        if reading := working(self.astro.live, "index"):
+            return f"{reading}; sessions appear here by themselves"
+        return "no sessions yet: f adds a folder of frames, and with it all folders in it"
+
     async def load(self) -> None:
         records = await self.read(_sessions, self.query_text)
         if self.only_attention:
             records = [record for record in records if attention(record)]
-        empty = "no sessions yet: f adds a folder of frames, and with it all folders in it"
-        if self.query_text or self.only_attention:
-            empty = "no session matches: esc takes the filter away"
-        elif reading := working(self.astro.live, "index"):
-            empty = f"{reading}; sessions appear here by themselves"
-        self.table.empty = empty
+        self.table.empty = self._nothing()
         self.table.set_rows(records)
         self._list_targets()
         self._note()
@@ -143,7 +152,15 @@ class LibraryPlace(Place):
     @on(RowTable.Moved, "#sessions")
     def _moved(self, event: RowTable.Moved) -> None:
         if not self.by_target:
-            self._about(event.row, describe(event.row, self.table.rows) if event.row is not None else "")
+            self._about_session(event.row)
+
+    def _about_session(self, session: "SessionRecord | None") -> None:
+        room = self.query_one("#facts", Words).content_size
+        self._about(session, describe(session, self.table.rows, room) if session is not None else "")
+
+    def on_resize(self) -> None:
+        if not self.by_target and self.table.row is not None:
+            self.call_after_refresh(self._about_session, self.table.row)
 
     def _about(self, session: "SessionRecord | None", facts: str) -> None:
         """The session that the other places are about, its facts and, when the cursor rests, its picture."""
@@ -204,7 +221,7 @@ class LibraryPlace(Place):
         elif not self.by_target:
             if there is not None and here is not None and (here.target or "") != there.name:
                 self.table.go_to(there.sessions[0].id)
-            self._about(self.table.row, describe(self.table.row, self.table.rows) if self.table.row else "")
+            self._about_session(self.table.row)
 
     def action_darks(self) -> None:
         if self.astro.session_id is not None:
