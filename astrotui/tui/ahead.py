@@ -17,6 +17,8 @@ from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import HasPlainLines
+
 _BEHIND_S = 0.1
 _MOST_WAITING = 12  # pieces of output; Textual's queue holds 30
 _REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
@@ -28,7 +30,7 @@ else:
     Base = object  # the first base that is a widget gives a screen its default styles: it must be Textual's
 
 
-class QuickScreen(Base):
+class QuickScreen(HasPlainLines, Base):
     """Mixed into a screen: it is laid out and painted once when it comes, where Textual does both two or three times."""
 
     _coming = False

@@ -5,11 +5,13 @@ from rich.text import Text
 from textual import events
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import HasPlainLines
+
 SMALLEST = (60, 15)  # columns and rows of a terminal in which the places can be read
 PLACES = (("1", "library"), ("2", "frames"), ("3", "darks"), ("4", "jobs"), ("5", "stacks"))
 
 
-class PlaceBar(Widget):
+class PlaceBar(HasPlainLines, Widget):
     """`1 Library  2 Frames ...` with what runs beside Jobs and a note at the right; a click goes there.
 
     In a terminal that is too small for the places it is all that is shown, and says so.
