@@ -1,5 +1,5 @@
 """`python -m astrotui`."""
 
-from astrotui.cli.main import main
+from astrotui.cli.entry import main
 
 main()

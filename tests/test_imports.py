@@ -36,6 +36,8 @@ def loaded(code: str) -> set[str]:
         ("import astrotui.tui.start", {"textual", "asyncio", "sqlalchemy"}),
         ("import astrotui.tui.app, astrotui.library.session_list", PIXELS | {"alembic", "sqlalchemy", "numpy", "PIL"}),
         ("import astrotui.cli.main", PIXELS | {"alembic", "textual", "sqlalchemy", "numpy", "PIL"}),
+        ("import astrotui.cli.entry", {"click", "textual", "asyncio", "sqlalchemy"}),
+        ("import astrotui.tui.start; astrotui.tui.start._load_asyncio(); import astrotui.tui.app", {"ssl", "click"}),
         ("import astrotui.jobs.worker", PIXELS | {"alembic", "textual", "numpy", "PIL"}),
         ("import astrotui.frames.identify, astrotui.frames.scan, astrotui.library.index", PIXELS | {"textual", "numpy"}),
     ],

@@ -103,4 +103,4 @@ def _show(line: ProgressLine, job: "JobRecord") -> None:
         line("waiting for the queue", 0, 0)
     elif job.stage is not None:
         eta = f"  {duration(job.eta_s)} left" if job.eta_s is not None else ""
-        line(job.stage, job.done, job.total or 0, eta)
+        line(job.stage_in_words, job.done, job.total or 0, eta)

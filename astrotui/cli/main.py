@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -117,7 +117,7 @@ def open_app(context: click.Context, roots: tuple[Path, ...]) -> None:
             check_outside(state.catalog_file, root)
     from astrotui.tui.start import run_app
 
-    run_app(state.catalog_file, roots)
+    context.exit(run_app(state.catalog_file, roots))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -133,14 +133,24 @@ def main(arguments: list[str] | None = None) -> None:
         code: Any = cli.main(args=words, prog_name="astrotui", obj=state, standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - said in one line
+        end_with(error, debug=debug)
+
+
+def end_with(error: BaseException, *, debug: bool = False) -> NoReturn:
+    """Say in one line on stderr what went wrong, and exit with its code."""
+    try:
+        raise error
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.UsageError as error:
-        _fail(error.format_message(), 2, debug)
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code, debug)
-    except AstrotuiError as error:
-        _fail(str(error), error.exit_code, debug)
+    except click.UsageError as wrong:
+        _fail(wrong.format_message(), 2, debug)
+    except click.ClickException as wrong:
+        _fail(wrong.format_message(), wrong.exit_code, debug)
+    except AstrotuiError as wrong:
+        _fail(str(wrong), wrong.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
     except (ReaderGoneError, BrokenPipeError):
@@ -149,11 +159,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(141)
     except MemoryError:
         _fail("out of memory; try a smaller --memory", 1, debug)
-    except OSError as error:
-        name = f"{clean(error.filename, 300)}: " if error.filename else ""
-        _fail(f"{name}{error.strerror or error}", 1, debug)
-    except Exception as error:  # noqa: BLE001  # a mistake of ours: the last place to make one line of it
-        _fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", 1, debug)
+    except OSError as wrong:
+        name = f"{clean(wrong.filename, 300)}: " if wrong.filename else ""
+        _fail(f"{name}{wrong.strerror or wrong}", 1, debug)
+    except Exception as wrong:  # noqa: BLE001  # a mistake of ours: the last place to make one line of it
+        _fail(f"internal error: {type(wrong).__name__}: {wrong}; --debug shows where", 1, debug)
 
 
 def _open_closed_streams() -> None:
@@ -169,7 +179,7 @@ def _open_closed_streams() -> None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
-def _fail(message: str, code: int, debug: bool) -> None:
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
     click.echo(f"astrotui: {clean(message, 1000)}", err=True)

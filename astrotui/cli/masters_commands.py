@@ -1,10 +1,11 @@
 """`masters`: the cache of master darks, flats and bias frames."""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from astrotui.cli.common import State, emit, pass_state, shared_options, table
+from astrotui.cli.common import State, emit, note, pass_state, shared_options, table
 from astrotui.config import parse_size, places
 from astrotui.text import clean, plural
 
@@ -18,7 +19,7 @@ from astrotui.text import clean, plural
 @pass_state
 def masters(state: State, action: str, digest: str | None, output: Path | None, cap: str | None) -> None:
     """List cached masters, export one (its DIGEST or the beginning of it) as FITS, or prune the cache."""
-    from astrotui.stacking.masters import export_master, list_masters, prune_masters
+    from astrotui.stacking.masters import export_master, list_masters
 
     folder = places().masters
     if action == "export":
@@ -32,11 +33,7 @@ def masters(state: State, action: str, digest: str | None, output: Path | None, 
         return
     if action == "prune":
         limit = 0 if cap == "0" else parse_size(cap or state.settings.masters_cap)
-        removed = prune_masters(folder, limit, keep=set())
-        if state.json:
-            emit({"removed": len(removed)})
-        else:
-            click.echo(f"{plural(len(removed), 'master')} removed")
+        _prune(state, folder, limit)
         return
     found = list_masters(folder)
     if state.json:
@@ -64,3 +61,30 @@ def masters(state: State, action: str, digest: str | None, output: Path | None, 
         for m in found
     ]
     click.echo(table(("DIGEST", "KIND", "INPUTS", "METHOD", "SIZE", "USED", "PATH"), rows, right=(2, 4)))
+
+
+def _prune(state: State, folder: Path, limit: int) -> None:
+    from astrotui.library.master_cache import prune_by_hand
+
+    running = _running(state)
+    removed, stay = prune_by_hand(folder, limit, min(running.values(), default=None))
+    if state.json:
+        emit({"removed": len(removed), "in_use": len(stay)})
+        return
+    click.echo(f"{plural(len(removed), 'master')} removed")
+    if stay:
+        jobs = ", ".join(map(str, running))
+        note(
+            f"{plural(len(stay), 'master')} left: job {jobs} runs and may read them; prune again when it is done"
+        )
+
+
+def _running(state: State) -> dict[int, datetime]:
+    """Jobs that run now, and when each began."""
+    if not state.catalog_file.exists():
+        return {}
+    from astrotui.jobs.queue import list_jobs
+
+    with state.open() as catalog:
+        live = list_jobs(catalog, live_only=True)
+    return {job.id: job.started for job in live if job.status == "running" and job.started is not None}

@@ -66,6 +66,17 @@ def warm_stacking(*, mosaic: bool, method: Interpolation = "lanczos3") -> None:
     run_auto_tile(tile, _SIZE, 0, limits, ones, typical_noise(ones, ones), sky, ones[0], value, counts)
 
 
+def warm_judging() -> None:
+    """Measure one tiny field, as the middle of a result is measured; some seconds the first time on a machine."""
+    from astrotui.imaging.quality import measure_frame
+
+    field = np.random.default_rng(1).normal(1000.0, 10.0, (64, 64)).astype(np.float32)
+    rows, columns = np.mgrid[:64, :64]
+    for y, x in ((16.0, 16.0), (16.0, 48.0), (48.0, 32.0)):
+        field += (3000.0 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 4.0)).astype(np.float32)
+    measure_frame(np.broadcast_to(field, (3, *field.shape)), cfa_phase=None, full_scale_adu=None)
+
+
 def warm_drizzle() -> None:
     """Run one tiny window through the kernels of a drizzle; about 10 seconds the first time on a machine."""
     from astrotui.imaging.drizzle import color_planes, grid_matrix

@@ -51,6 +51,11 @@ class JobRecord:
     after: int | None = None
 
     @property
+    def stage_in_words(self) -> str:
+        """The present stage, for people; a first job on a machine is a minute at its kernels."""
+        return "kernels (compiled once)" if self.stage == "kernels" else self.stage or ""
+
+    @property
     def is_final(self) -> bool:
         """Whether nothing more will happen to it unless someone asks for it."""
         return self.status in FINAL

@@ -123,6 +123,8 @@ class _Run:
         self.tell("kernels", 0, 1)
         warming = pool.submit(self._timed, "kernels", self._warm)  # while masters are read
         calibrations = self._timed("masters", self._load)
+        if not warming.done():
+            self.tell("kernels", 0, 1)  # what is waited for now
         warming.result()
         lost: dict[int, str] = {}
         while True:
@@ -141,9 +143,10 @@ class _Run:
 
     def _warm(self) -> None:
         """Compile kernels now, and not in all threads at once; unusual formats compile theirs when they come."""
-        from astrotui.imaging.warm import warm_drizzle, warm_stacking
+        from astrotui.imaging.warm import warm_drizzle, warm_judging, warm_stacking
 
         warm_stacking(mosaic=bool(self.plan.cfa), method=self.kernel)
+        warm_judging()
         if self.plan.recipe.drizzle is not None:
             warm_drizzle()
 
@@ -253,7 +256,7 @@ class _Run:
                 self._write(writer, measured, y, band)
                 self.tell("stacking", y + band.value.shape[1], height)
             self.stages["stacking"] = time.perf_counter() - start
-            self.tell("judging", 0, 1)  # a moment, but for the first stack, which compiles for it
+            self.tell("judging", 0, 1)
             noise, fwhm = self._timed("judging", measured.judge, plan.full_scale_adu)
             fraction = measured.rejected / max(1, measured.samples)
             cards = [("REJFRAC", fraction, "share of the samples that was rejected")]

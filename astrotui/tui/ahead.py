@@ -17,6 +17,8 @@ from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import HasPlainLines
+
 _BEHIND_S = 0.1
 _MOST_WAITING = 12  # pieces of output; Textual's queue holds 30
 _REST_S = 0.05  # between the pieces of work that nobody waits for; keys go first
@@ -28,11 +30,14 @@ else:
     Base = object  # the first base that is a widget gives a screen its default styles: it must be Textual's
 
 
-class QuickScreen(Base):
+class QuickScreen(HasPlainLines, Base):
     """Mixed into a screen: it is laid out and painted once when it comes, where Textual does both two or three times."""
 
     _coming = False
     _away = False  # made ahead, or left for another place; that it comes is a message, which may still be on its way
+
+    async def complete(self) -> None:
+        """Make what no first frame needs; called ahead of the keys that want it, and by them."""
 
     def on_screen_suspend(self) -> None:
         self._away = not self.is_current
@@ -68,6 +73,7 @@ class AheadApp(App[None]):
     """Spares the event loop what Textual would do twice, and does early what can be done early."""
 
     _colors: dict[str, str] | None = None
+    _variables: tuple[Theme, dict[str, str]] | None = None
     _styled = False
     _waiting: Timer | None = None
 
@@ -114,6 +120,13 @@ class AheadApp(App[None]):
         else:
             self.screen.refresh()
 
+    def get_css_variables(self) -> dict[str, str]:
+        """Asked for four times before the first frame, and worked out once for a theme."""
+        theme = self.current_theme
+        if self._variables is None or self._variables[0] is not theme:
+            self._variables = (theme, super().get_css_variables())
+        return self._variables[1]
+
     def get_theme(self, theme_name: str) -> Theme | None:
         """Asked for with each line that is painted, for which Textual makes two dictionaries of all themes."""
         return self._registered_themes.get(theme_name) or super().get_theme(theme_name)
@@ -147,6 +160,9 @@ class AheadApp(App[None]):
             screen._away = True
         await self._init_mode(mode)
         screen._css_update_count = self._css_update_count
+        if isinstance(screen, QuickScreen):
+            await asyncio.sleep(_REST_S)
+            await screen.complete()
         for widget in list(screen.walk_children(Widget)):
             if screen.is_current or not self.is_running:
                 return

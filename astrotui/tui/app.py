@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -21,16 +21,16 @@ from astrotui.errors import AstrotuiError
 from astrotui.tui import queueing
 from astrotui.tui.ahead import AheadApp
 from astrotui.tui.follow import Follower
-from astrotui.tui.place import SMALLEST, Place
+from astrotui.tui.loading import later, load_modules, sessions_or_none
+from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
-from astrotui.tui.widgets.bar import PlaceBar
+from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
 from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
-    from astrotui.library.session_list import SessionRecord
     from astrotui.rendering.service import PictureService
     from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
@@ -39,35 +39,6 @@ T = TypeVar("T")
 _LOOK_S = 0.5  # how often the catalogue is asked whether it changed; it sends nothing when it did not
 _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
-
-
-# Loaded when the first frame is on screen.
-_LATER = "dialog message frames darks jobs stacks help pages prompt stack_form trouble where".split()
-
-
-def _later(module: str, name: str) -> Callable[[], Screen[Any]]:
-    """A place whose module is loaded when it is first shown."""
-
-    def make() -> Screen[Any]:
-        screen: Screen[Any] = getattr(import_module(f"astrotui.tui.screens.{module}"), name)()
-        return screen
-
-    return make
-
-
-def _sessions(catalog: Path) -> "list[SessionRecord] | None":
-    """The sessions before the catalogue is open; what is wrong with it, opening it tells."""
-    from astrotui.library.session_list import first_sessions
-
-    try:
-        return first_sessions(catalog)
-    except AstrotuiError:
-        return None
-
-
-def _load_modules() -> None:
-    for module in _LATER:
-        import_module(f"astrotui.tui.screens.{module}")
 
 
 class AstroApp(AheadApp):
@@ -84,10 +55,10 @@ class AstroApp(AheadApp):
     CSS_PATH = ["app.tcss", "screens/library.tcss"]  # noqa: RUF012 - Textual declares it so
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "library": LibraryPlace,
-        "frames": _later("frames", "FramesPlace"),
-        "darks": _later("darks", "DarksPlace"),
-        "jobs": _later("jobs", "JobsPlace"),
-        "stacks": _later("stacks", "StacksPlace"),
+        "frames": later("frames", "FramesPlace"),
+        "darks": later("darks", "DarksPlace"),
+        "jobs": later("jobs", "JobsPlace"),
+        "stacks": later("stacks", "StacksPlace"),
     }
     DEFAULT_MODE = "library"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (120, "-wide")]  # noqa: RUF012
@@ -148,10 +119,15 @@ class AstroApp(AheadApp):
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        await self._show_first()
+        new = (
+            not self.store.path.exists()
+        )  # making it takes long by itself, and so may loading, the first time
+        await self.background(import_module, "astrotui.library.session_list")
+        await self._patiently(self._show_first(), new)
         while True:
             try:
-                await self._open()
+                await self.background(import_module, "astrotui.catalog.database")
+                await self._patiently(self.store.open(), new)
                 break
             except AstrotuiError as error:
                 from astrotui.tui.screens.trouble import TroubleScreen
@@ -168,17 +144,20 @@ class AstroApp(AheadApp):
         """The sessions, by the standard library alone: loading the database layer takes far longer than they do."""
         place = self.screen_stack[0]
         if isinstance(place, LibraryPlace) and (
-            sessions := await self.background(_sessions, self.store.path)
+            sessions := await self.background(sessions_or_none, self.store.path)
         ):
             place.show_first(sessions)
 
     async def _load_the_rest(self) -> None:
         """Load and make the other places ahead of their keys, when the first sessions had their turn."""
         await asyncio.sleep(_LOOK_S)
-        await self.background(_load_modules)
+        await self.background(load_modules)
         from astrotui.tui.screens.dialog import Dialog
 
         self.read_css(Dialog())
+        for place in self.screen_stack[:1]:
+            if isinstance(place, Place):
+                await place.complete()
         for mode in self.MODES:
             await self.make_ahead(mode)
         if self.sweeper is not None:
@@ -187,17 +166,14 @@ class AstroApp(AheadApp):
             self.sweeper.begin()
             self.set_interval(SWEEP_S, self.sweeper.look)
 
-    async def _open(self) -> None:
-        new = not self.store.path.exists()  # making it takes long by itself
-        await self.background(
-            import_module, "astrotui.catalog.database"
-        )  # and so may loading, the first time
-        opening = asyncio.ensure_future(self.store.open())
-        done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
+    async def _patiently(self, work: Coroutine[Any, Any, None], new: bool) -> None:
+        """Do what needs the catalogue, and say what is waited for when that takes long."""
+        doing = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({doing}, timeout=_PATIENCE_S)
         if not done and not new:
             self.notify("another program keeps the catalogue busy; waiting for it. q leaves.", timeout=20)
         try:
-            await opening
+            await doing
         finally:
             if not done:
                 self.clear_notifications()

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from astrotui.tui.host import Host
 
 T = TypeVar("T")
-SMALLEST = (60, 15)
 _REST = 8.0  # between reloads that nobody asked for, in times of what the last one took
 _REST_S = (0.3, 5.0)
 
@@ -81,15 +80,6 @@ class Place(QuickScreen, Screen[None]):
     def compose(self) -> ComposeResult:
         yield PlaceBar(self.PLACE)
         yield from self.body()
-        if self.FILTER_SCOPE is not None:
-            line = Input(placeholder=f"{self.FILTER_EXAMPLE}   (enter, esc to leave)", id="filter")
-            line.display = False
-            yield line
-            wrong = Static(id="filter-wrong", markup=False)
-            wrong.display = False
-            yield wrong
-        hint = f"This terminal is too small for astrotui: {SMALLEST[0]}x{SMALLEST[1]} is the least (q quits)."
-        yield Static(hint, id="too-small", markup=False)
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -161,12 +151,27 @@ class Place(QuickScreen, Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return not (action == "filter" and self.FILTER_SCOPE is None)
 
-    def action_filter(self) -> None:
+    async def complete(self) -> None:
+        """Make the filter line; no first frame waits for it."""
+        if self.FILTER_SCOPE is None or self.query("#filter"):
+            return
+        line = Input(placeholder=f"{self.FILTER_EXAMPLE}   (enter, esc to leave)", id="filter")
+        wrong = Static(id="filter-wrong", markup=False)
+        line.display = wrong.display = False
+        await self.mount(line, wrong, before=self.query_one(KeyLine))
+
+    @property
+    def filtering(self) -> bool:
+        """Whether the filter line is open."""
+        return any(line.display for line in self.query("#filter"))
+
+    async def action_filter(self) -> None:
         """Open the filter line."""
-        line = self.query_one("#filter", Input)
-        line.display = True
-        line.value = self.query_text
-        line.focus()
+        await self.complete()
+        for line in self.query("#filter").results(Input):
+            line.display = True
+            line.value = self.query_text
+            line.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "filter":
@@ -198,7 +203,7 @@ class Place(QuickScreen, Screen[None]):
     def action_back(self) -> None:
         """Leave the filter line, then the filter, then the place."""
         if self.FILTER_SCOPE is not None:
-            if self.query_one("#filter", Input).display:
+            if self.filtering:
                 self._close_filter()
                 return
             if self.query_text:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrotui.errors import AstrotuiError, UsageError
+from astrotui.errors import AstrotuiError
 from astrotui.text import clean, plural
 from astrotui.tui.solved import solved_lines
 
@@ -20,13 +20,13 @@ def index(catalog: Any, roots: Sequence[Path]) -> int:
     Raises
     ------
     AstrotuiError
-        A folder does not exist, or none is known yet.
+        A folder does not exist, may not be read or holds the catalogue, or none is known yet.
     """
-    from astrotui.library.roots import list_roots
+    from astrotui.library.roots import check_folder, check_outside, list_roots
 
     for root in roots:
-        if not root.expanduser().is_dir():
-            raise UsageError(f"{clean(root, 300)}: no such folder")
+        check_folder(root)
+        check_outside(catalog.path, root)
     known = list(roots) or list(list_roots(catalog))
     if not known:
         raise AstrotuiError("no folder is known yet: f in Library adds one, or start with astrotui FOLDER")

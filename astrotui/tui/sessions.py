@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from astrotui.text import clean, duration, plural
@@ -148,8 +149,21 @@ def _settings(session: "SessionRecord") -> list[str]:
     return found
 
 
-def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
-    """What is known of a session, one fact a line; `others` are summed up by target."""
+def fit_path(path: str, width: int, lines: int) -> str:
+    """`path` in at most so many lines: its end names the session, and is what stays."""
+    whole = clean(path, 2000)
+    cut = whole
+    while len(cut) > 1 and len(wrap(cut, width, break_on_hyphens=False)) > lines:
+        whole = whole[max(1, len(whole) - width * lines + 1) if cut == whole else 1 :]
+        cut = "…" + whole
+    return cut
+
+
+def describe(session: "SessionRecord", others: "list[SessionRecord]", room: tuple[int, int] = (0, 0)) -> str:
+    """What is known of a session, one fact a line; `others` are summed up by target.
+
+    Where there is not room for all (`room`: columns and rows, 0 for any), the folder's path loses its beginning.
+    """
     name = session.target or "(no target)"
     camera = session.camera or session.device or "unknown camera"
     size = f"{session.width}x{session.height} {session.cfa or 'mono'}"
@@ -167,7 +181,12 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]") -> str:
         facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {total}"))
     if needs := attention(session):
         facts.append("! " + ", ".join(needs))
-    facts += [f"! {clean(text, 120)}" for text in session.warnings[:4]]
+    warnings = [f"! {clean(text, 120)}" for text in session.warnings[:4]]
     if said := remarks(session.note, session.rating, session.tags):
-        facts.append(said)
-    return "\n".join([*facts, clean(session.path, 200)])
+        warnings.append(said)
+    width, rows = room
+    if not width:
+        return "\n".join([*facts, *warnings, clean(session.path, 2000)])
+    left = rows - sum(max(1, len(wrap(line, width))) for line in [*facts, *warnings])
+    path = fit_path(session.path, width, max(left, 1))
+    return "\n".join([*facts, *warnings, path] if left > 0 else [*facts, path, *warnings])

@@ -17,25 +17,24 @@ _LEAVE_S = 1.0  # so long does leaving wait for reads
 
 
 class Lane:
-    """Functions that run in one thread, one after the other, in the order in which they were given.
+    """Functions that run in a thread, or in several, begun in the order in which they were given.
 
-    The thread does not keep the program alive: a read that waits for a locked disk must not hold up leaving.
+    A thread is started with the first thing that it has to do. It does not keep the program alive: a read that waits
+    for a locked disk must not hold up leaving.
     """
 
-    def __init__(self, name: str, tasks: "SimpleQueue[_Task | None] | None" = None) -> None:
-        self._tasks: SimpleQueue[_Task | None] = tasks or SimpleQueue()
-        self._thread = Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def tasks(self) -> "SimpleQueue[_Task | None]":
-        """What waits; lanes that share it share the work."""
-        return self._tasks
+    def __init__(self, name: str, most: int = 1) -> None:
+        self._name, self._most = name, most
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self.threads: list[Thread] = []
 
     def submit(self, function: Callable[[], Any]) -> "Future[Any]":
         """Run `function` when its turn comes, unless its future is cancelled before."""
         future: Future[Any] = Future()
         self._tasks.put((future, function))
+        if len(self.threads) < self._most:
+            self.threads.append(Thread(target=self._run, name=self._name, daemon=True))
+            self.threads[-1].start()
         return future
 
     def _run(self) -> None:
@@ -49,12 +48,14 @@ class Lane:
                 future.set_exception(error)
 
     def end(self) -> None:
-        """Take nothing more than what was given before; of lanes that share their tasks, any one ends."""
-        self._tasks.put(None)
+        """Take nothing more than what was given before."""
+        for _ in self.threads:
+            self._tasks.put(None)
 
     def join(self, timeout: float | None) -> None:
-        """Wait for the end, at most `timeout` seconds."""
-        self._thread.join(timeout)
+        """Wait for the end, at most `timeout` seconds for each thread."""
+        for thread in self.threads:
+            thread.join(timeout)
 
 
 _Task = tuple["Future[Any]", Callable[[], Any]]
@@ -69,8 +70,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        first = Lane("catalogue reader")
-        self._readers = [first, *(Lane("catalogue reader", first.tasks) for _ in range(_READERS - 1))]
+        self._reader = Lane("catalogue reader", _READERS)
         self._writer = Lane("catalogue writer")
         self._catalog: Catalog | None = None
         self._lock = Lock()
@@ -84,15 +84,13 @@ class Store:
         CatalogError
             It cannot be opened; try again.
         """
-        await asyncio.wrap_future(self._readers[0].submit(self._open))
+        await asyncio.wrap_future(self._reader.submit(self._open))
         self._opened.set()
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(catalog, *arguments)` in a thread; its errors come here."""
         await self._opened.wait()
-        result: T = await asyncio.wrap_future(
-            self._readers[0].submit(lambda: function(self._open(), *arguments))
-        )
+        result: T = await asyncio.wrap_future(self._reader.submit(lambda: function(self._open(), *arguments)))
         return result
 
     def write(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
@@ -121,7 +119,7 @@ class Store:
 
     def close(self, *, wait: bool = True) -> None:
         """Let writes end and close the catalogue; without `wait`, leave a write that waits for a lock alone."""
-        lanes = (self._writer, *self._readers)
+        lanes = (self._writer, self._reader)
         for lane in lanes:
             lane.end()
         for lane in lanes:

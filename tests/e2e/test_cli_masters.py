@@ -1,10 +1,14 @@
 """How masters are combined, chosen from the shell."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
+from astrotui.catalog.database import Catalog
+from astrotui.catalog.models import Job
+from astrotui.config import catalog_path
 from tests.e2e.conftest import Shell
 
 
@@ -34,3 +38,24 @@ def test_masters_by_median(shell: Shell, samples: Path, tmp_path: Path) -> None:
     # Siril takes a median, too.
     assert shell("export", result["output"], "--to", "siril", "-o", tmp_path / "siril").code == 0
     assert "stack dark med -nonorm" in (tmp_path / "siril" / "stack.ssf").read_text()
+
+
+def test_pruning_spares_what_a_running_job_may_read(shell: Shell, samples: Path, tmp_path: Path) -> None:
+    assert shell("index", samples / "NINA").code == 0
+    result = shell("stack", "m51", "-o", tmp_path / "one.fits", "--json").json
+    now = datetime.now(UTC)
+    with Catalog.open(catalog_path()) as catalog, catalog.write() as db:
+        job = Job(
+            kind="stack", title="another", payload={}, result={}, status="running", created=now, owner="elsewhere:1:0:x",
+            started=now - timedelta(hours=1), lease_until=now + timedelta(hours=1),
+        )  # fmt: skip
+        db.add(job)
+        db.flush()
+        number = job.id
+    pruned = shell("masters", "prune", "--cap", "0")
+    assert pruned.code == 0 and "0 masters removed" in pruned.out and f"job {number} runs" in pruned.err
+    assert Path(result["dark"]).exists()
+    with Catalog.open(catalog_path()) as catalog, catalog.write() as db:
+        db.get(Job, number).status = "done"
+    assert shell("masters", "prune", "--cap", "0", "--json").json["in_use"] == 0
+    assert not Path(result["dark"]).exists()

@@ -2,12 +2,13 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-from astrotui.library.master_cache import hold_to_cap
+from astrotui.library.master_cache import hold_to_cap, prune_by_hand
 from astrotui.stacking.masters import ensure_master, list_masters
 from astrotui.stacking.plan import InputFile, MasterSpec
 from tests.library.conftest import WriteFrame
@@ -36,3 +37,17 @@ def test_what_was_not_used_of_late_goes_first(tmp_path: Path, write_frame: Write
     assert [path.exists() for path in masters] == [False, False, True]  # perhaps a job reads it
     assert fits.getdata(masters[2]).dtype.kind == "f"
     assert np.isfinite(fits.getdata(masters[2])).all()
+
+
+def test_pruning_by_hand_leaves_what_a_running_job_used(tmp_path: Path, write_frame: WriteFrame) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    masters = [made(tmp_path / "darks", cache, exposure, write_frame) for exposure in (1.0, 2.0)]
+    used = time.time() - 3600
+    os.utime(masters[0], (used, used))
+    began = datetime.now(UTC) - timedelta(minutes=30)
+    removed, stay = prune_by_hand(cache, 0, began)
+    assert ([info.path for info in removed], [info.path for info in stay]) == ([masters[0]], [masters[1]])
+    assert prune_by_hand(cache, 10**9, began) == ([], [])  # nobody asked for its room
+    removed, stay = prune_by_hand(cache, 0, None)
+    assert [info.path for info in removed] == [masters[1]] and not stay

@@ -267,6 +267,27 @@ def test_cancelling_leaves_nothing(made: SimulatedSet, tmp_path: Path) -> None:
     assert {"levels", "stacking"} <= set(seen)
 
 
+def test_what_is_compiled_is_told_as_kernels(
+    made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is new to it, judging the result is a moment: its kernels came with the others."""
+    from astrotui.imaging import warm
+
+    told: list[str] = []
+    whole = warm.warm_judging
+
+    def compiling() -> None:
+        told.append("compiled")
+        whole()
+
+    monkeypatch.setattr(warm, "warm_judging", compiling)
+    run_plan(
+        made.plan(tmp_path / "s.fits"), masters=made.folder / "masters", tag="t", workers=2,
+        progress=lambda stage, done, total: told.append(stage),
+    )  # fmt: skip
+    assert told[0] == "kernels" and told.index("compiled") < told.index("levels") < told.index("judging")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pwrite(fd: int, data: bytes, offset: int) -> int:

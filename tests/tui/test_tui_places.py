@@ -72,26 +72,35 @@ async def test_library_filters_and_comes_back_to_the_same_session(make_app: Make
 async def test_measuring_and_a_new_folder_are_queued(
     make_app: MakeApp, catalog_file: Path, tmp_path: Path
 ) -> None:
+    night = tmp_path / "night"
+    night.mkdir()
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: table(app).rows)
         await pilot.press("m", "f")
         await until(pilot, lambda: isinstance(app.screen, PromptScreen))
-        await pilot.press(*str(tmp_path), "enter")
+        await pilot.press(*str(night), "enter")
         await until(pilot, lambda: len(app.follower._waited) == 2)
         await pilot.press("f", *"/nowhere", "enter")
         dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
         assert "/nowhere: no such folder" in dialog.message
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.screen_stack[0])
+        await pilot.press("f", *str(tmp_path), "enter")  # nothing is written among frames
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        assert f"the catalogue {catalog_file} lies in this folder" in dialog.message
     with Catalog.open(catalog_file) as catalog:
         jobs = queue.list_jobs(catalog)
         assert [job.kind for job in jobs] == ["measure", "index"]
-        assert queue.payload(catalog, jobs[1].id) == {"roots": [str(tmp_path)]}
+        assert queue.payload(catalog, jobs[1].id) == {"roots": [str(night)]}
 
 
 async def test_roots_that_were_named_are_indexed(
     make_app: MakeApp, catalog_file: Path, tmp_path: Path
 ) -> None:
-    app = make_app(roots=(tmp_path,))
+    night = tmp_path / "night"
+    night.mkdir()
+    app = make_app(roots=(night,))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.follower._waited)
     with Catalog.open(catalog_file) as catalog:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from textual._compositor import Compositor
+from textual._styles_cache import StylesCache
+from textual.widget import Widget
 
 from astrotui.catalog.database import Catalog
 from astrotui.library.listing import list_sessions
 from astrotui.tui import sweeping
 from astrotui.tui.store import Store
 from astrotui.tui.sweeping import Sweeper
+from astrotui.tui.widgets.lines import PlainLines
 from tests.tui.conftest import MakeApp, until
 from tests.tui.test_tui_ahead import PLACES
 from tests.tui.test_tui_places import table
@@ -153,6 +156,7 @@ def test_a_read_of_many_rows_stops_nobody_for_long() -> None:
     code = """
 import gc, time
 from astrotui.tui.sweeping import Sweeper
+from astrotui.tui.widgets.lines import PlainLines
 Sweeper().begin()
 looked, begun = [], [0.0]
 def told(phase, info):
@@ -164,3 +168,33 @@ assert max(count for _, count in looked) < 10_000, looked
 assert {generation for generation, _ in looked} == {0}, looked
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("keys", ["1", "2", "3", "4", "t"])
+async def test_lines_are_those_that_textual_makes(make_app: MakeApp, keys: str) -> None:
+    """And they are taken without its work where the styles add nothing, which is in most widgets."""
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: set(app._screen_stacks) >= PLACES)
+        await pilot.press(keys)
+        await pilot.pause(0.3)
+        plain = 0
+        for widget in [app.screen, *app.screen.walk_children(Widget)]:
+            if isinstance(widget._styles_cache, PlainLines) and widget.region:
+                whole = widget.region.reset_offset
+                ours, theirs = widget.render_lines(whole), StylesCache().render_widget(widget, whole)
+                for mine, other in zip(ours, theirs, strict=True):
+                    assert list(mine.simplify()) == list(other.simplify()), widget
+                plain += bool(widget._styles_cache.plain)
+        assert plain >= 2
+
+
+async def test_a_border_is_drawn_when_it_comes(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        assert "Target" in table(app).render_lines(table(app).region.reset_offset)[0].text
+        table(app).styles.border = ("solid", "red")
+        table(app).notify_style_update()
+        await pilot.pause(0.3)
+        assert table(app).render_lines(table(app).region.reset_offset)[0].text.startswith("┌─")

@@ -12,6 +12,7 @@ from astrotui.tui.screens.help import HelpScreen
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.pages import Page, PagesScreen, lay_out, topics
 from astrotui.tui.screens.trouble import TroubleScreen
+from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.widgets.table import Cell, Column, RowTable
 from tests.tui.conftest import MakeApp, until
@@ -104,10 +105,11 @@ async def test_a_small_terminal_says_so(make_app: MakeApp, size: tuple[int, int]
     app = make_app()
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: table(app).rows)
-        assert app.screen.query_one("#too-small").size.height > 0 and not table(app).size.height
+        bar = app.screen.query_one(PlaceBar)
+        assert "too small" in str(bar.render()) and bar.size.height == size[1] and not table(app).size.height
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: table(app).size.height > 5)
-        assert not app.screen.query_one("#too-small").size.height
+        assert bar.size.height == 1 and "Library" in str(bar.render())
 
 
 async def test_leaving_closes_everything(make_app: MakeApp) -> None:
@@ -117,7 +119,8 @@ async def test_leaving_closes_everything(make_app: MakeApp) -> None:
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
     assert app.pictures.closed  # type: ignore[attr-defined]
-    assert not any(lane._thread.is_alive() for lane in [app.store._writer, *app.store._readers])
+    lanes = (app.store._writer, app.store._reader)
+    assert not any(thread.is_alive() for lane in lanes for thread in lane.threads)
 
 
 # --- a catalogue that cannot be opened --------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def bar(job: "JobRecord") -> Cell:
     """Progress of the present stage as a bar."""
     if job.status != "running" or job.stage is None:
         return Cell("")
+    if job.stage == "kernels":  # nothing of it can be counted
+        return Cell(job.stage_in_words, "info")
     if not job.total:
         inside = f", {plural(job.done, 'frame')} in" if job.kind == "watch" and job.done else ""
         return Cell(clean(job.stage, 14) + inside, "info")
@@ -147,7 +149,7 @@ class JobsPlace(Place):
             self.query_one("#detail", Words).update("")
             return
         left = f" · about {duration(job.eta_s)} left" if job.status == "running" and job.eta_s else ""
-        stage = f" · {job.stage}" if job.status == "running" and job.stage else ""
+        stage = f" · {job.stage_in_words}" if job.status == "running" and job.stage else ""
         first = f"job {job.id}: {job.title or job.kind} · {job.status}{stage}{self._rate(job)}{left}"
         lines = [clean(first, 200)]
         if job.error:

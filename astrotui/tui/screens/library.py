@@ -73,13 +73,11 @@ class LibraryPlace(Place):
             empty = ""
             mark: Column[SessionRecord] = Column("mark", " ", 1, lambda s: "●" if s.id in self.marked else "")
             yield RowTable([mark, *COLUMNS], key=lambda s: s.id, empty=empty, id="sessions")
-            yield RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=empty, id="targets")
             with Container(id="about"):
                 yield Picture(id="picture")
                 yield Words(id="facts")
 
     def made(self) -> None:
-        self.query_one("#targets").display = False
         self.table.focus()
 
     @property
@@ -87,10 +85,23 @@ class LibraryPlace(Place):
         """The table of sessions."""
         return self.query_one("#sessions", RowTable)
 
+    async def complete(self) -> None:
+        await super().complete()
+        if not self.query("#targets"):
+            targets = RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=self.table.empty, id="targets")
+            targets.display = False
+            await self.query_one("#library").mount(targets, after=self.table)
+            self._list_targets()
+
     @property
     def targets(self) -> "RowTable[Target]":
-        """The table of targets."""
+        """The table of targets; it is there when it was asked for, at the latest."""
         return self.query_one("#targets", RowTable)
+
+    def _list_targets(self) -> None:
+        for targets in self.query("#targets").results(RowTable):
+            targets.empty = self.table.empty
+            targets.set_rows(by_target(self.table.rows))
 
     def focus_main(self) -> None:
         (self.targets if self.by_target else self.table).focus()
@@ -101,18 +112,27 @@ class LibraryPlace(Place):
             self.table.set_rows(sessions)
             self._note()
 
+    def catalog_changed(self) -> None:
+        if not self.table.rows and self.table.loaded:  # the reading may be a while off; this is known now
+            self.table.empty = self._nothing()
+            self.table.set_rows([])
+        super().catalog_changed()
+
+    def _nothing(self) -> str:
+        """What stands where no session is."""
+        if self.query_text or self.only_attention:
+            return "no session matches: esc takes the filter away"
+        if reading := working(self.astro.live, "index"):
+            return f"{reading}; sessions appear here by themselves"
+        return "no sessions yet: f adds a folder of frames, and with it all folders in it"
+
     async def load(self) -> None:
         records = await self.read(_sessions, self.query_text)
         if self.only_attention:
             records = [record for record in records if attention(record)]
-        empty = "no sessions yet: f adds a folder of frames, and with it all folders in it"
-        if self.query_text or self.only_attention:
-            empty = "no session matches: esc takes the filter away"
-        elif reading := working(self.astro.live, "index"):
-            empty = f"{reading}; sessions appear here by themselves"
-        self.table.empty = self.targets.empty = empty
+        self.table.empty = self._nothing()
         self.table.set_rows(records)
-        self.targets.set_rows(by_target(records))
+        self._list_targets()
         self._note()
 
     def _note(self) -> None:
@@ -132,7 +152,15 @@ class LibraryPlace(Place):
     @on(RowTable.Moved, "#sessions")
     def _moved(self, event: RowTable.Moved) -> None:
         if not self.by_target:
-            self._about(event.row, describe(event.row, self.table.rows) if event.row is not None else "")
+            self._about_session(event.row)
+
+    def _about_session(self, session: "SessionRecord | None") -> None:
+        room = self.query_one("#facts", Words).content_size
+        self._about(session, describe(session, self.table.rows, room) if session is not None else "")
+
+    def on_resize(self) -> None:
+        if not self.by_target and self.table.row is not None:
+            self.call_after_refresh(self._about_session, self.table.row)
 
     def _about(self, session: "SessionRecord | None", facts: str) -> None:
         """The session that the other places are about, its facts and, when the cursor rests, its picture."""
@@ -155,7 +183,7 @@ class LibraryPlace(Place):
     @on(RowTable.Chosen, "#targets")
     def _chosen_target(self, event: RowTable.Chosen) -> None:
         """The sessions of a target."""
-        self.action_targets()
+        self._turn_lists()
         self.table.go_to(event.row.sessions[0].id)
 
     @on(RowTable.Chosen, "#sessions")
@@ -176,8 +204,12 @@ class LibraryPlace(Place):
         self._note()
         (self.targets if self.by_target else self.table).action_move(1)
 
-    def action_targets(self) -> None:
+    async def action_targets(self) -> None:
         """Targets with their totals, or sessions again; the cursor stays on what it was about."""
+        await self.complete()
+        self._turn_lists()
+
+    def _turn_lists(self) -> None:
         here, there = self.table.row, self.targets.row
         self.by_target = not self.by_target
         self.table.display, self.targets.display = not self.by_target, self.by_target
@@ -189,7 +221,7 @@ class LibraryPlace(Place):
         elif not self.by_target:
             if there is not None and here is not None and (here.target or "") != there.name:
                 self.table.go_to(there.sessions[0].id)
-            self._about(self.table.row, describe(self.table.row, self.table.rows) if self.table.row else "")
+            self._about_session(self.table.row)
 
     def action_darks(self) -> None:
         if self.astro.session_id is not None:
@@ -270,7 +302,7 @@ class LibraryPlace(Place):
 
     def action_back(self) -> None:
         """Out of the filter line; then marks, the filter, the targets go."""
-        if self.query_one("#filter").display:
+        if self.filtering:
             super().action_back()
         elif self.marked:
             self.marked = set()
@@ -279,7 +311,7 @@ class LibraryPlace(Place):
         elif self.only_attention and not self.query_text:
             self.action_attention()
         elif self.by_target and not self.query_text:
-            self.action_targets()
+            self._turn_lists()
         else:
             super().action_back()
 

@@ -5,11 +5,17 @@ from rich.text import Text
 from textual import events
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import HasPlainLines
+
+SMALLEST = (60, 15)  # columns and rows of a terminal in which the places can be read
 PLACES = (("1", "library"), ("2", "frames"), ("3", "darks"), ("4", "jobs"), ("5", "stacks"))
 
 
-class PlaceBar(Widget):
-    """`1 Library  2 Frames ...` with what runs beside Jobs and a note at the right; a click goes there."""
+class PlaceBar(HasPlainLines, Widget):
+    """`1 Library  2 Frames ...` with what runs beside Jobs and a note at the right; a click goes there.
+
+    In a terminal that is too small for the places it is all that is shown, and says so.
+    """
 
     DEFAULT_CSS = """
     PlaceBar { dock: top; height: 1; background: $panel; color: $text; }
@@ -41,7 +47,15 @@ class PlaceBar(Widget):
             for key, name in PLACES
         ]
 
+    @property
+    def too_small(self) -> bool:
+        """Whether nothing else can be read in this terminal."""
+        return self.app.size.width < SMALLEST[0] or self.app.size.height < SMALLEST[1]
+
     def render(self) -> Text:
+        if self.too_small:
+            least = f"{SMALLEST[0]}x{SMALLEST[1]}"
+            return Text(f"This terminal is too small for astrotui: {least} is the least (q quits).")
         line = Text(no_wrap=True, overflow="crop")
         for name, label in self._labels():
             running = self._progress if name == "jobs" else ""
@@ -60,6 +74,8 @@ class PlaceBar(Widget):
         return line
 
     def on_click(self, event: events.Click) -> None:
+        if self.too_small:
+            return
         left = 0
         for name, label in self._labels():
             if left <= event.x < left + cell_len(label):

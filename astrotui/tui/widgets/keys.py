@@ -6,10 +6,12 @@ from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
+from astrotui.tui.widgets.lines import HasPlainLines
+
 _ALWAYS = ("app.help", "app.quit")
 
 
-class KeyLine(Widget):
+class KeyLine(HasPlainLines, Widget):
     """`x Reject  u Undo ... ? Help  q Quit`, made from the bindings that are shown; a click does what the key does.
 
     One line of text instead of Textual's footer of many small widgets: it opens faster and drops whole entries

@@ -3,8 +3,10 @@
 from textual.visual import VisualType
 from textual.widgets import Static
 
+from astrotui.tui.widgets.lines import HasPlainLines
 
-class Words(Static):
+
+class Words(HasPlainLines, Static):
     """Lays the screen out anew only where its own height changes with the text; Textual does so at every writing.
 
     Its width must not follow from the text.
