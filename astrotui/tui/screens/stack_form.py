@@ -133,7 +133,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
                 for kind, text in self.facts.warnings[chosen]
                 if not kind or self._is_default(kind)
             ]
-            warnings += [f"! {clean(text, 200)}" for text, good in self._foretold if not good]
+            warnings += [f"! {clean(text, 320)}" for text, good in self._foretold if not good]
             self._say("#warnings", "\n".join(warnings))
             if line.name in stacking.KINDS:
                 known = self.facts.sets[line.name]
