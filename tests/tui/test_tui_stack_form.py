@@ -147,3 +147,9 @@ async def test_how_a_drizzle_will_cover_is_told_before_it_is_queued(
         await until(pilot, lambda: "drizzle 2 with pixfrac 0.3" in line(form, "#warnings"))
         await pilot.press("up", "left", "left")
         await until(pilot, lambda: "unevenly" not in line(form, "#warnings"))
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            for row in db.query(Measurement).all():
+                row.dx_px = row.dy_px = None
+        await pilot.press("down", "backspace", "backspace", "backspace", "1", "up", "right")
+        await until(pilot, lambda: "foretold once the frames are measured" in line(form, "#meaning"))
+        assert form.query_one("#meaning").size.height >= 1

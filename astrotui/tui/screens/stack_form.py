@@ -139,10 +139,10 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
                 known = self.facts.sets[line.name]
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
-        told = [f"{line.label}: {meaning}"]
-        if line.name in ("drizzle", "pixfrac"):
-            told += [text for text, good in self._foretold if good]
-        self.query_one("#meaning", Words).update("\n".join(clean(text, 300) for text in told))
+        said = clean(f"{line.label}: {meaning}", 300)
+        if line.name in ("drizzle", "pixfrac") and (good := [text for text, good in self._foretold if good]):
+            said = "\n".join(clean(text, 300) for text in good)
+        self.query_one("#meaning", Words).update(said)
 
     def _is_default(self, name: str) -> bool:
         """Whether a line is as it was, so that what is said of it still holds."""
