@@ -87,7 +87,7 @@ def _how_far(record: "JobRecord") -> str:
 
 
 def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool) -> None:
-    from astrotui.cli.stack_commands import describe
+    from astrotui.cli.stack_commands import describe, islands_of
     from astrotui.jobs import queue
     from astrotui.jobs.launch import ensure_worker
     from astrotui.library.stacks import stack_of_job
@@ -121,6 +121,7 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
                         wait_for_result(catalog, job_id)
                 record = queue.show(catalog, job_id)
                 stack = stack_of_job(catalog, job_id) if record.kind in ("stack", "watch") else None
+                islands = islands_of(catalog, stack) if stack is not None else []
         result = queue.result(catalog, job_id)
     if state.json:
         emit({**record.to_dict(), "result": result})
@@ -135,7 +136,7 @@ def _one(state: State, action: str, job_id: int, value: int | None, wait_: bool)
     if record.log:
         click.echo(f"  log       {record.log}")
     if stack is not None:
-        describe(stack)
+        describe(stack, islands)
     elif "output" in result:
         click.echo(f"  result    {clean(result['output'], 4096)}")
 

@@ -10,7 +10,7 @@ from astrotui.text import plural
 
 
 @click.command()
-@click.argument("things", nargs=-1, required=True, metavar="SESSION|stack:ID ...")
+@click.argument("things", nargs=-1, required=True, metavar="SESSION|stack:ID|RESULT ...")
 @click.option(
     "--limit",
     type=FiniteRange(1, 3600),
@@ -24,7 +24,7 @@ from astrotui.text import plural
 @shared_options
 @pass_state
 def solve(state: State, /, things: tuple[str, ...], limit: float, no_name: bool, detach: bool) -> None:
-    """Find sessions (ids, folders, queries) and stacks (stack:3) in the sky, and name those of an unknown target.
+    """Find sessions (ids, folders, queries) and stacks (stack:3, or the file) in the sky, and name what has no target.
 
     Needs astrometry.net's solve-field with index files for the size of the field, or ASTAP with its stars. Focal length,
     pixel size and pointing of the frames are tried first, then the whole sky. Raw frames and results are left as they are:
@@ -33,9 +33,11 @@ def solve(state: State, /, things: tuple[str, ...], limit: float, no_name: bool,
     from astrotui.cli.jobs_shared import queue_and_launch, queue_and_wait
     from astrotui.frames.solver import find_solver
     from astrotui.library.annotate import find_things
+    from astrotui.library.stacks import stack_at
 
     with state.open() as catalog:
-        found = find_things(catalog, things)
+        known = {thing: stack_at(catalog, thing) for thing in things}
+        found = find_things(catalog, [f"stack:{known[t]}" if known[t] is not None else t for t in things])
         sessions = list(dict.fromkeys(found.sessions))
         if found.frames:
             raise click.UsageError("solve takes sessions and stacks, not single frames")

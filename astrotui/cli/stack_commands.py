@@ -1,5 +1,6 @@
 """`stack` and `stacks`: making results and listing them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +151,14 @@ def stack(
             _leave(state, catalog, jobs, start=not no_start)
             return
         results = _wait(catalog, jobs)
+        islands = {found["id"]: islands_of(catalog, found) for found in results}
     if state.json:
         emit(results if split else results[0])
         return
     for filter_name, found in zip(jobs, results, strict=True):
         if filter_name and len(jobs) > 1:
             click.echo(f"{filter_name}:")
-        describe(found)
+        describe(found, islands[found["id"]])
     if split and len(results) > 1:
         click.echo(
             f"they lie on each other: {_to_compose({name: found['id'] for name, found in zip(jobs, results, strict=True)})}"
@@ -287,8 +289,15 @@ def _check_room(catalog: Any, request: Any) -> None:
     )
 
 
-def describe(found: dict[str, Any]) -> None:
-    """The result for people: what went in, what stayed out, where it is."""
+def islands_of(catalog: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The stacks of the other islands that the frames of a mosaic fell into."""
+    from astrotui.library.stacks import get_stack
+
+    return [get_stack(catalog, str(one["id"])) for one in found["islands"]]
+
+
+def describe(found: dict[str, Any], islands: Sequence[dict[str, Any]] = ()) -> None:
+    """The result for people: what went in, what stayed out, where it is; and those of other islands."""
     used, skipped = found["frames_used"], found["frames_skipped"]
     click.echo(
         f"{plural(used, 'frame')}, {duration(found['integration_s'])}, in {duration(found['seconds'])}; "
@@ -311,6 +320,9 @@ def describe(found: dict[str, Any]) -> None:
     if found["preview"]:
         click.echo(f"picture  {found['preview']}")
     click.echo(f"manifest {found['manifest']}")
+    for nth, one in enumerate(islands, 2):
+        click.echo(f"island {nth}:")
+        describe(one)
 
 
 def _to_compose(stacks: dict[str, int]) -> str:

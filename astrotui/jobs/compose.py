@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from astrotui.errors import UsageError
 from astrotui.stacking.palettes import SPLIT, Balance
+from astrotui.text import clean
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
@@ -31,13 +32,15 @@ def outputs_of(palette: str, images: Sequence[Path], output: Path | None) -> tup
     Raises
     ------
     UsageError
-        A split of more than one image.
+        A split of more than one image, or into what is no folder.
     """
     first = images[0]
     if palette == SPLIT:
         if len(images) != 1:
             raise UsageError("split takes one color stack")
         folder = (output or first.parent).expanduser().absolute()
+        if not folder.is_dir():
+            raise UsageError(f"-o {clean(folder, 300)}: split writes two files, so it must name a folder")
         return folder / f"{first.stem}_Ha.fits", folder / f"{first.stem}_OIII.fits"
     name = f"{first.stem}_{palette}.fits"
     target = (output or first.with_name(name)).expanduser().absolute()

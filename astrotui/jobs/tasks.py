@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import select
 from astrotui.catalog.models import Job, Session
 from astrotui.config import load_settings, parse_size, places
 from astrotui.errors import AstrotuiError, FrameError, PlanError
+from astrotui.jobs.stacking import processors, stack_all
 from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
 from astrotui.text import clean
 
@@ -92,9 +92,7 @@ def run_stack(work: "Work") -> None:
     # Where the time of a stack goes, so that its end can be told before half of it is over.
     work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
     plan = make_stack_plan(work)
-    for path in (plan.output, plan.manifest):
-        work.note_part(Path(path))
-    _stack(work, plan)
+    stack_all(work, plan)
     hold_to_cap(places().masters, parse_size(load_settings().masters_cap))
 
 
@@ -192,7 +190,7 @@ def _make_masters(work: "Work", specs: Sequence[MasterSpec]) -> dict[str, Path]:
 def _masters_at_once(specs: Sequence[MasterSpec], workers: int) -> int:
     """How many masters to make at a time: large ones one after the other, for the sake of memory."""
     largest = max((spec.width * spec.height for spec in specs), default=0)
-    return 2 if _workers(workers) > 1 and largest <= _PIXELS_AT_ONCE else 1
+    return 2 if processors(workers) > 1 and largest <= _PIXELS_AT_ONCE else 1
 
 
 def _make_masters_ahead(work: "Work", request: "StackRequest") -> None:
@@ -263,76 +261,9 @@ def make_stack_plan(work: "Work") -> StackPlan:
     _make_masters(work, masters_of(plan.calibrations))
     plan = with_reused(work.catalog, plan, since=begun, masters=places().masters, present=present)
     plan = dataclasses.replace(
-        plan, band_rows=choose_band_rows(plan, request.memory, _workers(request.workers))
+        plan, band_rows=choose_band_rows(plan, request.memory, processors(request.workers))
     )
     path, digest = plan.save(work.catalog.path.parent / "plans")
     work.set_plan(path, digest)
     work.finished_stage("planning")
     return plan
-
-
-def _workers(asked: int) -> int:
-    import os
-
-    return asked or load_settings().workers or len(os.sched_getaffinity(0))
-
-
-def _stack(work: "Work", plan: StackPlan) -> None:
-    from astrotui.jobs.executors import executor
-    from astrotui.library.stacks import StackNames, plan_in_header, record_stack
-    from astrotui.stacking.engine import run_plan
-    from astrotui.stacking.manifest import manifest_digest, write_manifest
-
-    output, manifest = Path(plan.output), Path(plan.manifest)
-    if output.exists() and _is_result_of(manifest, plan.digest()):
-        # A worker died between writing the result and recording it; the manifest has all that is to be recorded.
-        from astrotui.stacking.manifest import read_result
-
-        result = read_result(manifest)
-    else:
-        if (
-            work.attempt > 1
-            and not manifest.exists()
-            and (plan_in_header(output) or "-") == plan.content_digest()[:32]
-        ):
-            output.unlink()  # a worker died before the manifest: this job's own result, which comes out the same again
-        with executor(cluster=work.cluster) if work.cluster else nullcontext() as cluster:
-            result = run_plan(
-                plan, masters=places().masters, tag=work.tag, workers=_workers(int(work.payload.get("workers") or 0)),
-                progress=work.progress, executor=cluster,
-            )  # fmt: skip
-        write_manifest(plan, result, manifest, work.tag)
-    # Recorded before its picture is made: a result that stands is never unknown to the catalogue.
-    names = StackNames(output, manifest, manifest_digest(manifest), None, plan.content_digest())
-    stack_id = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
-    work.set_result({"stack": stack_id, "output": str(output)})
-    work.finished_stage("stacking")
-    if (preview := _preview(work, output)) is not None:
-        names = dataclasses.replace(names, preview=preview)
-        record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
-
-
-def _is_result_of(manifest: Path, digest: str) -> bool:
-    try:
-        return load_plan(manifest).digest() == digest
-    except PlanError:
-        return False
-
-
-def _preview(work: "Work", output: Path) -> Path | None:
-    """A picture beside the result, or among the previews when that name is taken; the stack stands without it too."""
-    from astrotui.rendering.previews import stack_preview
-
-    path = output.with_suffix(".png")
-    if path.exists():
-        path = places().data / "previews" / f"stack-{work.job_id}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-    work.progress("preview", 0, 1)
-    work.note_part(path)
-    try:
-        stack_preview(output, path, tag=work.tag)
-    except (AstrotuiError, OSError) as error:
-        work.log.warning("no preview: %s", clean(error, 300))
-        return None
-    work.progress("preview", 1, 1)
-    return path

@@ -257,6 +257,7 @@ class Rounds:
 
     def _record(self, plan: StackPlan, result: "StackResult") -> None:
         """Write manifest and picture, and put all into the catalogue."""
+        from astrotui.library.solved import carried_wcs
         from astrotui.library.stacks import StackNames, record_stack
         from astrotui.stacking.manifest import manifest_digest, write_manifest
 
@@ -269,12 +270,15 @@ class Rounds:
         names = StackNames(
             output, manifest, manifest_digest(manifest), self._last_preview(), plan.content_digest()
         )
-        stack = record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
+        size = (result.width, result.height)
+        more = {"wcs": carried_wcs(work.catalog, output, size, plan.base.frame_id)}
+        record = (plan.name, plan.sessions, result, more)
+        stack = record_stack(work.catalog, work.job_id, names, *record)
         self.keep(stack=stack)
         preview = self._preview(output)
         if preview is not None:
             names = dataclasses.replace(names, preview=preview)
-            record_stack(work.catalog, work.job_id, names, plan.name, plan.sessions, result)
+            record_stack(work.catalog, work.job_id, names, *record)
         identity = None if preview is None else _identity(preview)
         self.keep(
             preview=str(preview) if preview else None, preview_identity=identity, preview_pending=None,

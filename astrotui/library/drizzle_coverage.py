@@ -97,6 +97,7 @@ def foretell(places: Sequence[Placed], recipe: Recipe, reference: int | None = N
     reference : the frame on which all are laid; None for that of their session
     """
     known = [one for one in places if recipe.align == "none" or None not in (one.dx_px, one.dy_px)]
+    total = len(known)
     shapes = Counter((one.width, one.height, one.cfa) for one in known)
     shape = shapes.most_common(1)[0][0] if shapes else (None, None, None)
     width, height, cfa = shape
@@ -105,7 +106,12 @@ def foretell(places: Sequence[Placed], recipe: Recipe, reference: int | None = N
         return Foretold("how the drizzle covers is foretold once the frames are measured", True, None)
     transforms = _transforms(known, recipe, reference, width, height)
     prediction = predict(transforms, (width, height), cfa, float(recipe.drizzle or 1), recipe.pixfrac)
-    return Foretold(describe(prediction), prediction.good, prediction)
+    text = describe(prediction)
+    if len(known) < total:  # frames of another size or pattern cover, too, and nobody knows where
+        text += (
+            f"; told of {len(known)} of the {total} frames, those of one camera: the others make it more even"
+        )
+    return Foretold(text, prediction.good, prediction)
 
 
 def _transforms(

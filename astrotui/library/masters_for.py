@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DbSession
@@ -26,6 +27,9 @@ from astrotui.library.calibrators import (
 from astrotui.stacking.plan import Calibration, InputFile, MasterKind, MasterSpec
 from astrotui.text import clean
 
+if TYPE_CHECKING:
+    from astrotui.frames.model import FrameMetadata
+
 KINDS: tuple[MasterKind, ...] = ("dark", "flat", "bias")
 
 
@@ -44,6 +48,7 @@ class CalibrationPlanner:
         self.choices = choices
         self.sets = load_sets(db)
         self.by_id = {held.id: held for held in self.sets}
+        self.warnings: list[str] = []  # about files that were named to calibrate with
         self._specs: dict[int, MasterSpec] = {}
 
     def for_session(self, session: Session, calstat: str) -> tuple[Calibration, Candidate | None]:
@@ -62,7 +67,7 @@ class CalibrationPlanner:
                 continue
             pin = pins.get(kind)
             if pin is not None and pin.path is not None and self.choices.get(kind, "auto") == "auto":
-                specs[kind] = spec_from_path(kind, Path(pin.path), session, self.method)
+                specs[kind] = spec_from_path(kind, Path(pin.path), session, self.method, self.warnings)
                 reasons.append(f"{kind}: {clean(pin.path)}, pinned by you")
                 continue
             found = self._choose(kind, session, match, reasons)
@@ -89,6 +94,9 @@ class CalibrationPlanner:
             dark_scale=scale,
             reasons=tuple(reasons),
         )
+        if "bias" in specs and "bias" not in calibration.applied:
+            said = tuple(text for text in reasons if not text.startswith("bias:"))
+            calibration = replace(calibration, reasons=(*said, "bias: held by the dark"))
         return calibration, dark
 
     def check(self, session: Session) -> None:
@@ -147,7 +155,8 @@ class CalibrationPlanner:
                 raise UsageError(f"--{kind} {choice}: {'; '.join(candidate.reasons)}")
             reasons.append(f"{kind}: {clean(held.path)}, as asked ({'; '.join(candidate.reasons) or 'fits'})")
             return replace(candidate, chosen=True)
-        spec = spec_from_path(kind, Path(choice).expanduser().absolute(), session, self.method)
+        path = Path(choice).expanduser().absolute()
+        spec = spec_from_path(kind, path, session, self.method, self.warnings)
         reasons.append(f"{kind}: {clean(choice)}, as asked")
         return spec
 
@@ -193,14 +202,22 @@ class CalibrationPlanner:
 
 
 def spec_from_path(
-    kind: MasterKind, path: Path, session: Session, method: MasterMethod = "mean"
+    kind: MasterKind,
+    path: Path,
+    session: Session,
+    method: MasterMethod = "mean",
+    warnings: list[str] | None = None,
 ) -> MasterSpec:
     """A master from a file (ready), or from all frames directly in a folder.
+
+    Parameters
+    ----------
+    warnings : gets a line for a file that does not say what it is, or says that it is another kind of calibration
 
     Raises
     ------
     UsageError
-        Nothing usable is there, or it is of another size than the lights.
+        Nothing usable is there, it is of another size than the lights, or its header says that it is a light or a stack.
     """
     from astrotui.frames.identify import is_frame_name, read_metadata
 
@@ -220,12 +237,45 @@ def spec_from_path(
             raise UsageError(
                 f"--{kind} {clean(file, 300)}: {facts.width}x{facts.height}, the lights have {session.width}x{session.height}"
             )
+        doubt = _kind_doubt(kind, path, file, facts)
+        if doubt and warnings is not None and doubt not in warnings:
+            warnings.append(doubt)
         inputs.append(InputFile.of(file, facts.hdu))
     return MasterSpec(
         kind=kind, inputs=tuple(inputs), width=session.width, height=session.height, cfa=session.cfa_phase,
         ready=len(inputs) == 1, full_scale_adu=session.full_scale_adu,
         method="mean" if len(inputs) == 1 else method,
     )  # fmt: skip
+
+
+_SERVES = {"dark": ("dark", "dark-flat"), "bias": ("bias", "dark-flat"), "flat": ("flat",)}
+
+
+def _kind_doubt(kind: MasterKind, asked: Path, file: Path, facts: "FrameMetadata") -> str | None:
+    """What is odd about a file as a calibration frame of a kind; None for nothing.
+
+    Raises
+    ------
+    UsageError
+        Its header says that it is a light or a result.
+    """
+    from astrotui.frames.headers import read_fits
+    from astrotui.frames.kinds import type_in_header
+
+    if facts.frame_type in _SERVES[kind]:
+        return None
+    try:
+        said = type_in_header(read_fits(file, facts.hdu).header)[0]
+    except FrameError:  # no FITS file, which has no such words
+        said = None
+    if facts.frame_type.is_calibration:
+        return f"--{kind} {clean(asked, 300)}: used as a {kind}, though it is a {facts.frame_type}"
+    if said is None:
+        return f"--{kind} {clean(asked, 300)}: nothing there says that it is a {kind}; it is used as one"
+    raise UsageError(
+        f"--{kind} {clean(file, 300)}: its header says that it is a {said}, no {kind}; if that is wrong, index it, correct "
+        f"it with `astrotui set PATH --type {kind}`, and name its set"
+    )
 
 
 def session_calstat(db: DbSession, session_id: int) -> str:
@@ -259,8 +309,8 @@ def masters_of(calibrations: Sequence[Calibration]) -> list[MasterSpec]:
     """Every master that these calibrations need, each once, in the order in which they can be made."""
     seen: dict[str, MasterSpec] = {}
     for calibration in calibrations:
-        for needed in (calibration.bias, calibration.dark, calibration.flat):
-            spec = needed
+        for needed in calibration.applied.values():
+            spec: MasterSpec | None = needed
             while spec is not None:
                 seen.setdefault(spec.digest(), spec)
                 spec = spec.subtract

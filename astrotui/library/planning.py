@@ -31,12 +31,17 @@ from astrotui.text import clean, plural
 
 
 def plan_calibrations(
-    db: DbSession, sessions: Sequence[Session], choices: dict[str, str], method: MasterMethod = "mean"
+    db: DbSession,
+    sessions: Sequence[Session],
+    choices: dict[str, str],
+    method: MasterMethod = "mean",
+    warnings: list[str] | None = None,
 ) -> tuple[list[Calibration], dict[int, list[tuple[float | None, int]]]]:
     """Calibrations for sessions, and for each session the groups (temperature of the dark, index of calibration).
 
     An uncooled sensor drifts within a night: where darks of several temperatures fit equally well, each frame
-    takes the nearest. Frames of different sizes and patterns never share a calibration.
+    takes the nearest. Frames of different sizes and patterns never share a calibration. `warnings` gets what is odd
+    about files that were named.
     """
     planner = CalibrationPlanner(db, choices, method)
     calibrations: list[Calibration] = []
@@ -58,6 +63,8 @@ def plan_calibrations(
                 shapes.append(shape)
             temperature = held.temperature_c if held is not None else None
             groups[session.id].append((temperature, known[0]))
+    if warnings is not None:
+        warnings += planner.warnings
     return calibrations, groups
 
 
@@ -112,7 +119,8 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
             db.scalars(select(Session).where(Session.id.in_(request.sessions)).order_by(Session.id))
         )
         choices = {"dark": request.dark, "flat": request.flat, "bias": request.bias}
-        calibrations, groups = plan_calibrations(db, sessions, choices, request.recipe.master)
+        odd: list[str] = []
+        calibrations, groups = plan_calibrations(db, sessions, choices, request.recipe.master, odd)
         usable, skipped = select_lights(lights, request)
         if not usable:
             why = "; ".join(
@@ -147,6 +155,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         header=_header(base, usable),
         wcs=stored_wcs(catalog, chosen.frame.content_id) or _wcs(chosen),  # mounts only claim to know theirs
         warnings=(
+            *odd,
             *_warnings(usable, skipped, usable[reference], request.recipe),
             *foretell_plan(usable, request.recipe, chosen),
         ),
@@ -263,6 +272,7 @@ def _warnings(
     span = max((max(axis) - min(axis) for axis in zip(*known, strict=True)), default=0.0)
     if recipe.align == "none" and span > 1:
         warnings.append(f"the field moved by {span:.0f} px and the frames were not aligned (--align none)")
+    warnings += recipe.idle(mosaic=bool(reference.frame.cfa_phase))
     if len(usable) < 3:
         warnings.append(f"only {plural(len(usable), 'frame')}: a plain mean without rejection")
     if len(names := _filters(usable)) > 1:

@@ -100,13 +100,15 @@ def _outside(db: DbSession, frame_id: int) -> Light:
 def _earlier(db: DbSession, lights: Sequence[Light], sessions: Sequence[int], asked: str) -> Light | None:
     """The reference of the latest stack of none but these sessions, made before this one was asked for.
 
-    One of the smaller part of a mosaic that fell apart does not count: it was asked for to have the rest, too.
+    One of the smaller part of a mosaic that fell apart does not count: it was made to have the rest, too.
     """
     by_path = {str(light.path): light for light in lights}
     query = select(Stack.sessions, Stack.summary, Stack.frames_used).order_by(Stack.id.desc())
     if asked:
         query = query.where(Stack.created < datetime.fromisoformat(asked))
     for stacked, summary, used in db.execute(query):
+        if summary.get("island_of") is not None:
+            continue
         skipped = summary.get("frames_skipped") or ()
         if sum(ANOTHER_ISLAND in str(one.get("reason")) for one in skipped) > used:
             continue

@@ -39,18 +39,20 @@ class Solution:
     cards : of the WCS, 80 characters each
     field : where that is
     objects : well-known objects in it, the likeliest subject first
-    solver : the program
+    solver : the program; None where the frames brought it
     """
 
     cards: tuple[str, ...]
     field: SkyField
     objects: tuple[str, ...]
-    solver: str
+    solver: str | None
 
     @classmethod
-    def of(cls, cards: Sequence[str], solver: str, task: "SolveTask", path: Path, hdu: int) -> "Solution":
-        """With the middle of the field of a file, and what lies in it."""
-        width, height = task.width, task.height
+    def of(
+        cls, cards: Sequence[str], solver: str | None, size: tuple[int, int], path: Path, hdu: int
+    ) -> "Solution":
+        """With the middle of the field of a file of this width and height, and what lies in it."""
+        width, height = size
         field = sky_field(cards, width, height, bottom_up=_bottom_up(path, hdu))
         radius = math.hypot(field.width_deg, field.height_deg) / 2
         inside = [
@@ -123,7 +125,7 @@ def solve_session(
     cards, solver = solve(
         replace(task, ra_deg=frame.ra_deg, dec_deg=frame.dec_deg, scale_arcsec=scale), folder, limit_s=limit_s
     )
-    solution = Solution.of(cards, solver, task, light.path, frame.hdu)
+    solution = Solution.of(cards, solver, (task.width, task.height), light.path, frame.hdu)
     _keep(catalog, frame.content_id or "", solution)
     named = None
     if name and target is None and solution.objects:
@@ -160,7 +162,7 @@ def solve_stack(
         folder,
         limit_s=limit_s,
     )
-    solution = Solution.of(cards, solver, task, path, 0)
+    solution = Solution.of(cards, solver, (task.width, task.height), path, 0)
     named = solution.objects[0] if name and not known_target(target) and solution.objects else None
     with catalog.write(durable=True) as db:
         row = db.get_one(Stack, stack_id)
@@ -186,6 +188,32 @@ def stored_wcs(catalog: Catalog, content_id: str | None) -> tuple[str, ...]:
         return ()
 
 
+def carried_wcs(
+    catalog: Catalog, output: Path, size: tuple[int, int], base: int | None
+) -> dict[str, Any] | None:
+    """What `stacks` tells of the coordinate system that a result has in its header; None without one.
+
+    Parameters
+    ----------
+    size : width and height of the result
+    base : id of the frame that the result is laid on, whose solver is named if it was solved here
+    """
+    from astrotui.frames.wcs import celestial_cards
+
+    # Times belong to the header, not to where it lies.
+    cards = [c for c in celestial_cards(output) if not c.startswith(("TIMESYS", "DATE", "MJD"))]
+    if not cards:
+        return None
+    with catalog.read() as db:
+        content = db.scalar(select(Frame.content_id).where(Frame.id == base)) if base is not None else None
+        row = db.get(Setting, _KEY + content) if content else None
+    try:
+        solver = json.loads(row.value).get("solver") if row is not None else None
+    except (ValueError, AttributeError):
+        solver = None
+    return Solution.of(cards, solver, size, output, 0).to_dict()
+
+
 def _keep(catalog: Catalog, content_id: str, solution: Solution) -> None:
     if content_id:
         with catalog.write(durable=True) as db:
@@ -208,7 +236,7 @@ def solve_plan(catalog: Catalog, plan: "StackPlan", folder: Path, *, limit_s: fl
     except (SolveError, FrameError) as error:
         _LOG.info("not solved: %s", clean(error, 300))
         return plan
-    solution = Solution.of(cards, solver, task, path, hdu)
+    solution = Solution.of(cards, solver, (task.width, task.height), path, hdu)
     with catalog.read() as db:
         content = db.scalar(select(Frame.content_id).where(Frame.id == base.frame_id))
     _keep(catalog, content or "", solution)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,13 +45,24 @@ def record_stack(
     target: str | None,
     sessions: Sequence[int],
     result: "StackResult",
+    more: Mapping[str, Any] | None = None,
 ) -> int:
-    """Put a finished stack into the catalogue; the same job records once. Returns its id."""
+    """Put a finished stack into the catalogue; the same job records once, and each of its islands. Returns its id.
+
+    `more` is `wcs`, where it lies in the sky, as `library.solved.Solution` tells it, and `island_of`, the id of the stack
+    of whose frames it has an island.
+    """
     summary = {name: _plain(getattr(result, name)) for name in _SUMMARY}
     summary["frames_skipped"] = [{"path": s.path, "reason": s.reason} for s in result.frames_skipped]
     summary["content_digest"] = names.content
+    summary |= more or {}
     with catalog.write(durable=True) as db:
-        row = db.scalar(select(Stack).where(Stack.job_id == job_id)) if job_id is not None else None
+        row = None
+        if job_id is not None:
+            own = select(Stack).where(Stack.job_id == job_id).order_by(Stack.id)
+            if summary.get("island_of") is not None:
+                own = own.where(Stack.output == str(names.output))
+            row = db.scalar(own.limit(1))
         if row is None:
             row = Stack(job_id=job_id, created=datetime.now(UTC), tags=[])
             db.add(row)
@@ -81,17 +92,27 @@ def list_stacks(catalog: Catalog, query: str = "") -> list[dict[str, Any]]:
         rows = db.execute(
             select(Stack, Job.status).outerjoin(Job, Stack.job_id == Job.id).order_by(Stack.id.desc())
         ).all()
-    found = [_to_json(row, status) for row, status in rows]
+    found = _to_json(rows)
     return found if parsed is None else parsed.sort(filter(parsed.matches, found))
 
 
 def stack_of_job(catalog: Catalog, job_id: int) -> dict[str, Any] | None:
     """The result of a job."""
     with catalog.read() as db:
-        row = db.execute(
-            select(Stack, Job.status).outerjoin(Job, Stack.job_id == Job.id).where(Stack.job_id == job_id)
-        ).first()
-    return None if row is None else _to_json(row[0], row[1])
+        rows = db.execute(
+            select(Stack, Job.status)
+            .outerjoin(Job, Stack.job_id == Job.id)
+            .where(Stack.job_id == job_id)
+            .order_by(Stack.id)
+        ).all()
+    return next(iter(_to_json(rows)), None)
+
+
+def stack_at(catalog: Catalog, spec: str) -> int | None:
+    """The id of the result whose file `spec` names; None for anything else."""
+    path = str(Path(spec).expanduser().absolute())
+    with catalog.read() as db:
+        return db.scalar(select(Stack.id).where(Stack.output == path).order_by(Stack.id.desc()).limit(1))
 
 
 def get_stack(catalog: Catalog, spec: str) -> dict[str, Any]:
@@ -111,7 +132,18 @@ def get_stack(catalog: Catalog, spec: str) -> dict[str, Any]:
     raise wrong(f"no stack {clean(spec, 200)!r}; `astrotui stacks` lists them")
 
 
-def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
+def _to_json(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Rows of a stack and the status of its job, with the keys of `stacks --json`."""
+    found = [_one_to_json(row, status) for row, status in rows]
+    islands: dict[int, list[dict[str, Any]]] = {}
+    for one in found:
+        if one["island_of"] is not None:
+            told = {name: one[name] for name in ("id", "output", "frames_used")}
+            islands.setdefault(one["island_of"], []).append(told)
+    return [{**one, "islands": sorted(islands.get(one["id"], ()), key=lambda i: i["id"])} for one in found]
+
+
+def _one_to_json(row: Stack, status: str | None) -> dict[str, Any]:
     present = Path(row.output).exists()
     return {
         "id": row.id,
@@ -125,7 +157,8 @@ def _to_json(row: Stack, status: str | None) -> dict[str, Any]:
         "preview": row.preview if row.preview and Path(row.preview).exists() else None,
         "sessions": row.sessions,
         "frames_used": row.frames_used,
-        "wcs": None,  # until it is solved
+        "wcs": None,  # of stacks that an earlier version made
+        "island_of": None,
         "reused": None,  # of stacks that an earlier version made
         "content_digest": None,
         **row.summary,

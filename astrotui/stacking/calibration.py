@@ -188,12 +188,11 @@ class _Loader:
             raise PlanError("a dark can only be scaled over a bias, and the plan names none")
         loaded = LoadedCalibration(*size[:2], pedestal_free=dark is not None or bias is not None)
         digests: dict[str, str] = {}
-        for kind, spec in (("dark", dark), ("bias", bias), ("flat", flat)):
-            if spec is not None:
-                digests[kind] = spec.digest()
-                loaded.names[kind] = ensure_master(
-                    spec, self._folder, workers=self._workers, progress=self._progress
-                )
+        for kind, spec in calibration.applied.items():
+            digests[kind] = spec.digest()
+            loaded.names[kind] = ensure_master(
+                spec, self._folder, workers=self._workers, progress=self._progress
+            )
         images: dict[str, Float32Array] = {}  # as they are on disk, until this group is done
 
         def image(kind: str) -> Float32Array:
@@ -226,7 +225,7 @@ class _Loader:
             return Defects.of(defect_map(planes[0], planes[1], cfa, self._workers))
 
         if dark is not None or bias is not None:
-            key = (digests.get("dark"), digests["bias"] if dark is None or scale is not None else None, scale)
+            key = (digests.get("dark"), digests.get("bias"), scale)
             loaded.dark = self._once(("dark", *key), below)
         if flat is not None:
             loaded.inverse = self._once(("flat", digests["flat"]), inverse)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _REACH = 24  # px around a marked place that are looked at
 _WINDOW = 3.0  # sigma of the weights of the centroid, px
-_OFF = 6.0  # px by which a mark may miss the comet's middle
+_OFF = 10.0  # px by which a mark may miss the comet's middle
 _CLEAR = 8.0  # noise of a pixel over which a comet must stand to correct its mark
 
 
@@ -62,6 +62,12 @@ def follow(plan: "StackPlan", placement: "Placement", skip: Callable[[int, str],
         if seconds is None:
             raise PlanError(f"--comet {x:g},{y:g}@{frame_id}: that frame does not tell when it was taken")
         found = centered(frame, x, y)
+        if found is None:
+            placement.warnings.append(
+                f"--comet {x:g},{y:g}@{frame_id}: nothing stands out within {_OFF:g} px of it, so it is taken as it is; "
+                "where it misses, the comet is blurred"
+            )
+            found = x, y
         if np.hypot(found[0] - x, found[1] - y) > 0.05:
             placement.notes.append(
                 f"the comet's middle in frame {frame_id} is {found[0]:.1f},{found[1]:.1f}, marked {x:g},{y:g}"
@@ -105,8 +111,8 @@ def middle(frame: "PlanFrame") -> float | None:
     )
 
 
-def centered(frame: "PlanFrame", x: float, y: float) -> tuple[float, float]:
-    """The middle of the comet that was marked at (x, y); the mark itself where nothing stands out.
+def centered(frame: "PlanFrame", x: float, y: float) -> tuple[float, float] | None:
+    """The middle of the comet that was marked at (x, y); None where nothing stands out.
 
     A centroid under a Gaussian window that follows it, as SExtractor's windowed positions.
     """
@@ -118,7 +124,7 @@ def centered(frame: "PlanFrame", x: float, y: float) -> tuple[float, float]:
         with open_frame(frame.file.path, frame.file.hdu) as reader:
             raw = np.asarray(reader.read(top, bottom, left, right), np.float64)
     except AstrotuiError:
-        return x, y
+        return None
     image = raw[1] if raw.ndim == 3 else raw
     half = 0.0
     if frame.cfa and min(image.shape) > 2:  # four neighbors hold all colors: no pattern is left
@@ -126,18 +132,38 @@ def centered(frame: "PlanFrame", x: float, y: float) -> tuple[float, float]:
         half = 0.5
     image = image - np.median(image)
     noise = 1.4826 * float(np.median(np.abs(image)))
+    mark = np.array([x - left - half, y - top - half])
+    found = _climb(image, noise, mark, mark)
+    if found is None:  # too far for the window: from the brightest place within reach
+        found = _climb(image, noise, _brightest(image, mark), mark)
+    return None if found is None else (float(found[0]) + left + half, float(found[1]) + top + half)
+
+
+def _climb(image: Float64Array, noise: float, start: Float64Array, mark: Float64Array) -> Float64Array | None:
+    """The centroid under the window that began at `start`; None where it is lost, or further from the mark than one errs."""
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    px, py = x - left - half, y - top - half
+    place = start.copy()
     for _ in range(40):
-        weight = np.exp(-((columns - px) ** 2 + (rows - py) ** 2) / (2 * _WINDOW**2))
+        weight = np.exp(-((columns - place[0]) ** 2 + (rows - place[1]) ** 2) / (2 * _WINDOW**2))
         light = weight * image
         total = float(light.sum())
         if total <= _CLEAR * noise * float(np.sqrt((weight**2).sum())):
-            return x, y
-        dx, dy = float((light * (columns - px)).sum()) / total, float((light * (rows - py)).sum()) / total
-        px, py = px + 2 * dx, py + 2 * dy
-        if np.hypot(px + left + half - x, py + top + half - y) > _OFF:
-            return x, y
-        if np.hypot(dx, dy) < 1e-3:
+            return None
+        step = np.array([(light * (columns - place[0])).sum(), (light * (rows - place[1])).sum()]) / total
+        place += 2 * step
+        if np.hypot(*(place - mark)) > _OFF:
+            return None
+        if np.hypot(*step) < 1e-3:
             break
-    return px + left + half, py + top + half
+    return place
+
+
+def _brightest(image: Float64Array, mark: Float64Array) -> Float64Array:
+    """The pixel within reach of a mark whose surroundings are brightest."""
+    from scipy.ndimage import gaussian_filter
+
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    smooth = np.asarray(gaussian_filter(image, _WINDOW / 2), np.float64)
+    smooth[np.hypot(columns - mark[0], rows - mark[1]) > _OFF] = -np.inf
+    row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+    return np.array([column, row], np.float64)

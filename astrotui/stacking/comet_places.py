@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from astrotui.errors import PlanError, UsageError
+from astrotui.errors import UsageError
 from astrotui.text import clean
 
 Place = tuple[float, float, int]
@@ -67,12 +67,14 @@ def check_frames(places: Sequence[Place], sizes: Mapping[int, tuple[int | None, 
 
     Raises
     ------
-    PlanError
+    UsageError
     """
     for x, y, frame in places:
         named = f"--comet {x:g},{y:g}@{frame}"
         if frame not in sizes:
-            raise PlanError(f"{named}: that frame is not among those to be stacked")
+            raise UsageError(f"{named}: that frame is not among those to be stacked")
         width, height = sizes[frame]
         if width and height and not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            raise PlanError(f"{named}: that place is outside of the frame, which has {width}x{height} pixels")
+            raise UsageError(
+                f"{named}: that place is outside of the frame, which has {width}x{height} pixels"
+            )

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrotui.imaging.drizzle import HOLES_ALLOWED, output_size
 from astrotui.imaging.types import Float64Array
@@ -48,7 +49,10 @@ class DrizzleRun:
     sky: Float64Array
     outlines: Sequence[Polygon]
     _looked: int = field(default=0, init=False)
-    _holes: int = field(default=0, init=False)
+    _holes: NDArray[np.int64] = field(init=False)  # in each color
+
+    def __post_init__(self) -> None:
+        self._holes = np.zeros(self.planes, np.int64)
 
     @property
     def scale(self) -> float:
@@ -97,13 +101,14 @@ class DrizzleRun:
             yield y, band
 
     def _look(self, y: int, band: DrizzleBand, common: Polygon) -> None:
-        """Count the pixels that got no sample although all frames lie there."""
+        """Count for each color the pixels that got no sample although all frames lie there."""
         down, across = _SAMPLED
         rows, columns = np.arange(-y % down, band.weight.shape[0], down), np.arange(0, self.size[0], across)
         X, Y = np.meshgrid((columns + 0.5) / self.scale - 0.5, (y + rows + 0.5) / self.scale - 0.5)
         there = inside(common, X + self.area.x0, Y + self.area.y0)
         self._looked += int(there.sum())
-        self._holes += int((band.weight[rows][:, columns][there] <= 0).sum())
+        empty = np.isnan(band.value[:, rows][:, :, columns])
+        self._holes += (empty & there).sum(axis=(1, 2))
 
     def notes(self) -> tuple[str, ...]:
         """What the result's HISTORY says."""
@@ -116,11 +121,14 @@ class DrizzleRun:
 
     def warnings(self) -> tuple[str, ...]:
         """What came out worse than it should, once all bands are done."""
-        if self._looked < _LEAST_SAMPLED or self._holes <= HOLES_ALLOWED * self._looked:
+        if self._looked < _LEAST_SAMPLED:
             return ()
-        share = self._holes / self._looked
-        return (
-            f"{share:.1%} of the drizzle's pixels got no sample in a color, although all frames lie there"
-            if self.planes == 3
-            else f"{share:.1%} of the drizzle's pixels got no sample, although all frames lie there",
-        )
+        colors = ("red", "green", "blue") if self.planes == 3 else ("",)
+        told = [
+            f"{holes / self._looked:.1%}{' in ' + color if color else ''}"
+            for color, holes in zip(colors, self._holes.tolist(), strict=True)
+            if holes > HOLES_ALLOWED * self._looked
+        ]
+        if not told:
+            return ()
+        return (f"holes in the drizzle, where all frames lie: pixels without a sample are {', '.join(told)}",)

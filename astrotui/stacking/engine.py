@@ -423,4 +423,5 @@ class _Run:
             ),
             frames=frame_outcomes(plan, found),
             reused=dict(plan.reused),
+            islands=found.islands,
         )

@@ -21,6 +21,7 @@ from astrotui.stacking.brightness import ratio_of_pairs
 from astrotui.stacking.plan import PlanFrame
 
 NEAREST = 2  # frames in time, of those that are placed, on which one is tried
+ISLANDS = 8  # others, the nearest in time, of which one frame is tried
 REPRESENTATIVES = 4  # of each island, tried on each other
 MERGES = 400  # tries, both ways, at most: islands of single clouded frames would be tried for ever
 SAME = 0.6  # share of their stars that two frames of one view have in common
@@ -152,15 +153,20 @@ def _time(text: str | None) -> float:
 
 
 def _candidates(frames: Sequence[PlanFrame], frame: int, found: Chains) -> Iterator[int]:
-    """Placed frames near in time, then the roots of their islands."""
+    """Placed frames near in time, then the roots of their islands, then the nearest frame of each of some other islands:
+
+    panels that are shot in turn, or by two telescopes at once, have frames of other panels between their own.
+    """
     here = _time(frames[frame].date_obs)
-    near = sorted(found.placed, key=lambda i: (abs(_time(frames[i].date_obs) - here), abs(i - frame)))[
-        :NEAREST
-    ]
+    by_time = sorted(found.placed, key=lambda i: (abs(_time(frames[i].date_obs) - here), abs(i - frame)))
+    near = by_time[:NEAREST]
     yield from near
-    for root in dict.fromkeys(found.island[i] for i in near):
+    homes = dict.fromkeys(found.island[i] for i in near)
+    for root in homes:
         if root not in near:
             yield root
+    others = {found.island[i]: i for i in reversed(by_time) if found.island[i] not in homes}
+    yield from list(others.values())[::-1][:ISLANDS]
 
 
 def link_frames(

@@ -12,6 +12,7 @@ from typing import Any
 from astrotui import __version__
 from astrotui.errors import OutputError, PlanError
 from astrotui.frames.atomic import write_bytes_atomic
+from astrotui.stacking.islands import Island
 from astrotui.stacking.plan import SkippedFrame, StackPlan
 from astrotui.stacking.result import FrameOutcome, StackResult
 
@@ -109,6 +110,10 @@ def read_result(path: Path) -> StackResult:
         facts["frames_skipped"] = tuple(SkippedFrame(**row) for row in facts["frames_skipped"])
         facts["warnings"] = tuple(facts["warnings"])
         facts["notes"] = tuple(facts.get("notes", ()))
+        facts["islands"] = tuple(
+            Island(tuple(int(n) for n in one["frames"]), int(one["reference"]))
+            for one in facts.get("islands", ())
+        )
         rows = tuple(_outcome(row) for row in table["frames"])
         return StackResult(**facts, frames=rows)
     except OSError as error:

@@ -23,6 +23,8 @@ from astrotui.stacking.brightness import light_ratio
 from astrotui.stacking.calibration import LoadedCalibration
 from astrotui.stacking.color_response import color_responses
 from astrotui.stacking.framing import Polygon, area, bent_outline, clip_polygon, common_area, outline
+from astrotui.stacking.islands import Island, left_alone
+from astrotui.stacking.outshone import outshone
 from astrotui.stacking.overlaps import Overlaps
 from astrotui.stacking.placement import Candidate, Placement
 from astrotui.stacking.placing import register_frames
@@ -86,6 +88,7 @@ class PassOne:
     outlines : of the used frames in reference pixels
     normalize : the kinds that were applied
     notes : what was decided about where frames lie
+    islands : those that the frames fell into, the reference's first; empty for one
     """
 
     used: list[UsedFrame]
@@ -96,6 +99,7 @@ class PassOne:
     normalize: str
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    islands: tuple[Island, ...] = ()
 
 
 def first_pass(
@@ -141,7 +145,7 @@ def first_pass(
     used, kinds, sky = _normalize(
         plan, placement, candidates, outlines, base, common, network, responses, pool, skip
     )
-    used = _weigh(plan, used, skip)
+    used, alone = _weigh(plan, used, skip)
     if not used:
         raise PlanError(_nothing(skipped))
     indices = {frame.index for frame in used}
@@ -153,8 +157,13 @@ def first_pass(
         base.sample.noise,
         kept,
         "+".join(sorted(kinds)),
-        [*placement.warnings, *_warnings(used, kinds, plan)],
+        [
+            *filter(None, (left_alone(plan, placement.islands), alone)),
+            *placement.warnings,
+            *_warnings(used, kinds, plan),
+        ],
         placement.notes,
+        placement.islands,
     )
 
 
@@ -356,7 +365,10 @@ def _level(candidate: Candidate, polygon: Polygon, lens: Lens | None = None) -> 
     return measure_level(candidate.sample.values, valid, method="ikss")
 
 
-def _weigh(plan: StackPlan, used: Sequence[UsedFrame], skip: Callable[[int, str], None]) -> list[UsedFrame]:
+def _weigh(
+    plan: StackPlan, used: Sequence[UsedFrame], skip: Callable[[int, str], None]
+) -> tuple[list[UsedFrame], str | None]:
+    """The frames with their weights, without those that add next to nothing; and what is odd about that."""
     frames = [plan.frames[u.index] for u in used]
     green = 1 if plan.cfa or plan.planes == 3 else 0
     widths = np.array([f.fwhm_px or np.nan for f in frames], np.float64)
@@ -378,7 +390,8 @@ def _weigh(plan: StackPlan, used: Sequence[UsedFrame], skip: Callable[[int, str]
             kept.append(replace(frame, weight=float(weight)))
         else:
             skip(frame.index, "adds under 2 % of what the best frame adds")
-    return kept
+    light = [one.transparency or 1.0 for one in used]
+    return kept, outshone([frame.file.path for frame in frames], weights, light)
 
 
 def _nothing(skipped: dict[int, SkippedFrame]) -> str:

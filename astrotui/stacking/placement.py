@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from astrotui.imaging.mapping import Lens
 from astrotui.imaging.register import Registration
 from astrotui.imaging.types import Float64Array
+from astrotui.stacking.islands import Island
 from astrotui.stacking.linking import Link
 from astrotui.stacking.sampling import FrameSample
 
@@ -33,6 +34,7 @@ class Placement:
     candidates : in the plan's order
     lens : of all frames; the transforms then lie between undistorted pixels
     links : frames with common stars, where not all share their stars with the reference
+    islands : the reference's first, where there are others
     notes, warnings : for people
     """
 
@@ -41,3 +43,4 @@ class Placement:
     links: list[Link] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    islands: tuple[Island, ...] = ()

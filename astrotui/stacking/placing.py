@@ -68,7 +68,7 @@ def register_frames(
             skip(index, f"cannot be aligned: {together.apart[index]}")
         if together.gained or together.bent:
             _take_over(together, direct, lost, placement, upright)
-        placement.warnings += together.warnings
+        placement.islands = together.islands
         placement.notes += together.notes
     for index, reason in lost.items():
         try:

@@ -119,6 +119,13 @@ class Calibration:
     dark_scale: float | None = None
     reasons: tuple[str, ...] = ()  # why these were chosen, for people
 
+    @property
+    def applied(self) -> dict[MasterKind, MasterSpec]:
+        """The masters that are applied, by kind: a dark that is not scaled holds the bias already."""
+        bias = self.bias if self.dark is None or self.dark_scale is not None else None
+        found: dict[MasterKind, MasterSpec | None] = {"dark": self.dark, "bias": bias, "flat": self.flat}
+        return {kind: spec for kind, spec in found.items() if spec is not None}
+
 
 @dataclass(frozen=True, eq=False)
 class PlanFrame:

@@ -100,6 +100,38 @@ class Recipe:
         moved = self.align != "none"
         return "mitchell" if mosaic and moved and self.debayer in ("auto", "malvar") else "lanczos3"
 
+    def idle(self, *, mosaic: bool) -> tuple[str, ...]:
+        """Options that were chosen and change nothing, each in one line.
+
+        Parameters
+        ----------
+        mosaic : the frames are color filter mosaics
+        """
+        rejects = [
+            option_of(name, getattr(self, name))
+            for name in ("low", "high")
+            if getattr(self, name) is not None
+        ]
+        found = []
+        if self.combine == "median":
+            rejects = [option_of("reject", self.reject)] * (self.reject not in ("auto", "none")) + rejects
+            found += [f"{' '.join(rejects)}: no effect, for a median rejects nothing"] * bool(rejects)
+        elif self.reject == "none" and rejects:
+            found.append(f"{' '.join(rejects)}: no effect with --reject none")
+        if self.debayer != "auto" and not mosaic:
+            found.append(f"{option_of('debayer', self.debayer)}: no effect, the frames are no color mosaics")
+        if self.resample != "auto" and self.align == "none" and self.drizzle is None:
+            found.append(f"{option_of('resample', self.resample)}: no effect, --align none moves no frame")
+        if self.drizzle is not None and self.reject == "none":
+            first = [
+                option_of(n, getattr(self, n)) for n in ("resample", "debayer") if getattr(self, n) != "auto"
+            ]
+            if first:
+                found.append(
+                    f"{' '.join(first)}: no effect, a drizzle interpolates nothing, and --reject none makes no first stack"
+                )
+        return tuple(found)
+
     @property
     def options(self) -> str:
         """What differs from the defaults, as it is typed after `astrotui stack`."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from astrotui.stacking.islands import Island
 from astrotui.stacking.plan import SkippedFrame
 
 
@@ -51,6 +52,7 @@ class StackResult:
     notes : what was decided while it ran, such as the scale of a dark
     frames : one row for each frame of the plan, in its order; for the manifest
     reused : how many measurements, masters and registrations were there before
+    islands : those that the frames fell into, the reference's first; empty for one
     """
 
     output: str
@@ -77,3 +79,4 @@ class StackResult:
     notes: tuple[str, ...] = ()
     frames: tuple[FrameOutcome, ...] = ()
     reused: dict[str, int] = field(default_factory=dict)
+    islands: tuple[Island, ...] = ()

@@ -11,9 +11,10 @@ from astrotui.imaging.mapping import Lens
 from astrotui.imaging.network import Choice, Shared, balance, choose_bending, fit_lens, solve
 from astrotui.imaging.register import Registration, pairs_within, star_points
 from astrotui.imaging.types import Float64Array
+from astrotui.stacking.islands import Island
 from astrotui.stacking.linking import Chains, Link, banks, chain, light_ratio, pair_weights
 from astrotui.stacking.plan import ANOTHER_ISLAND, PlanFrame, StackPlan
-from astrotui.text import clean, plural
+from astrotui.text import plural
 
 _STRANGERS = (
     0.1  # share of the stars that lie near a star of the reference, and not on it: the model is too stiff
@@ -40,6 +41,7 @@ class Together:
     bent : the stars asked for more than a similarity
     gained : frames that would not lie on the reference alone
     apart : frames of other islands, with the reason
+    islands : the reference's first, where there are others of more than one frame
     light : transparency relative to the reference
     """
 
@@ -48,10 +50,10 @@ class Together:
     bent: bool = False
     gained: int = 0
     apart: dict[int, str] = field(default_factory=dict)
+    islands: tuple[Island, ...] = ()
     links: list[Link] = field(default_factory=list)
     light: dict[int, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,6 @@ class Sights:
     ----------
     root : place of the frame that fixes the grid
     bright : place of the frame that fixes the light
-    again : the command that stacks the same sessions in the same way, but for the reference; empty without sessions
     """
 
     frames: tuple[PlanFrame, ...]
@@ -71,16 +72,13 @@ class Sights:
     align: str
     width: int
     height: int
-    again: str = ""
 
     @classmethod
     def of(cls, plan: StackPlan) -> "Sights":
         frames, root = plan.frames, plan.reference
         if plan.anchor is not None:
             frames, root = (*frames, plan.anchor), len(frames)
-        numbers = " ".join(str(number) for number in plan.sessions)
-        again = f"astrotui stack {numbers} {plan.recipe.options}".rstrip() if numbers else ""
-        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height, again)
+        return cls(frames, root, plan.reference, plan.recipe.align, plan.width, plan.height)
 
     @property
     def free(self) -> bool:
@@ -182,26 +180,16 @@ def _tell(
 def _tell_apart(
     sights: Sights, chains: Chains, members: Sequence[int], direct: dict[int, Registration], found: Together
 ) -> None:
-    """Name the islands that nothing connects with the reference."""
+    """Find the islands that nothing connects with the reference."""
     others = [i for i in chains.islands() if sights.root not in i and len(i) > 1 and not set(i) & set(direct)]
     if not others:
         return
-    texts = []
-    for island in others:
-        best = max(island, key=lambda f: (len(sights.frames[f].stars), -f))
-        frame = sights.frames[best]
-        name = clean(frame.file.path.rpartition("/")[2], 60)
-        option = f"--reference {frame.frame_id}" if frame.frame_id is not None else f"reference {name}"
-        command = f"`{sights.again} {option}`" if sights.again and frame.frame_id is not None else option
-        texts.append(f"{plural(len(island), 'frame')} with {command}")
-        for one in island:
-            found.apart[one] = (
-                f"no star in common with the reference's {plural(len(members), 'frame')} ({ANOTHER_ISLAND})"
-            )
-    sizes = ", ".join(plural(n, "frame") for n in (len(members), *(len(i) for i in others)))
-    found.warnings.append(
-        f"{len(others) + 1} islands without common stars: {sizes}. The reference's was stacked; stack the others by "
-        f"themselves: {'; '.join(texts)}"
+    reason = f"no star in common with the reference's {plural(len(members), 'frame')} ({ANOTHER_ISLAND})"
+    found.apart = {frame: reason for island in others for frame in island}
+    best = [max(island, key=lambda f: (len(sights.frames[f].stars), -f)) for island in others]
+    found.islands = (
+        Island(tuple(sorted(members)), sights.root),
+        *(Island(tuple(sorted(one)), frame) for one, frame in zip(others, best, strict=True)),
     )
 
 

@@ -34,6 +34,11 @@ def describe(stack: Stack) -> list[str]:
     ]
     if reused := _reused(stack.get("reused") or {}):
         lines.append(f"reused: {reused}")
+    lines += [clean(text, 160) for text in (stack.get("notes") or ())[:3]]
+    if islands := stack.get("islands"):
+        lines.append(f"other islands: stack {', '.join(str(one['id']) for one in islands)}")
+    if (whole := stack.get("island_of")) is not None:
+        lines.append(f"an island of what stack {whole} shows")
     if field := stack.get("wcs"):
         lines.append(clean(f"in the sky: {in_the_sky(field)}", 300))
     if composed := stack.get("composed"):

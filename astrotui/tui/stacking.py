@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrotui.errors import PlanError, UsageError
+from astrotui.errors import AstrotuiError, PlanError, UsageError
 from astrotui.stacking.comet_places import Place, parse_places
 from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
 from astrotui.text import clean, plural
@@ -291,14 +291,9 @@ def queue_stack(
 ) -> tuple[int, ...]:
     """Queue the stack, or one for each filter; returns the ids of the jobs. For a thread."""
     from astrotui.library.planning import check_request
-    from astrotui.library.requests import request_stack, title_of
-    from astrotui.library.splitting import split_by_filter
+    from astrotui.library.requests import title_of
 
-    chosen = {name: value for name, value in options.items() if name != "split"}
-    if options["split"]:
-        requests = split_by_filter(catalog, list(session_ids), folder=folder, **chosen)
-    else:
-        requests = {"": request_stack(catalog, session_ids, folder=folder, **chosen)}
+    requests = _requests(catalog, session_ids, folder, options)
     for request in requests.values():
         check_request(catalog, request)
     return tuple(
@@ -307,3 +302,37 @@ def queue_stack(
         )
         for name, request in requests.items()
     )
+
+
+def _requests(
+    catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What is asked for, by filter; one of no name without a split."""
+    from astrotui.library.requests import request_stack
+    from astrotui.library.splitting import split_by_filter
+
+    chosen = {name: value for name, value in options.items() if name != "split"}
+    if options["split"]:
+        return dict(split_by_filter(catalog, list(session_ids), folder=folder, **chosen))
+    return {"": request_stack(catalog, session_ids, folder=folder, **chosen)}
+
+
+def foretell_drizzle(
+    catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]
+) -> list[tuple[str, bool]]:
+    """How evenly a drizzle will cover: a line for each stack, and whether it is good. Nothing for what is refused.
+
+    For a thread.
+    """
+    from astrotui.library.drizzle_coverage import foretell_request
+
+    try:
+        requests = _requests(catalog, session_ids, folder, {**options, "output": None})
+    except AstrotuiError:
+        return []  # said elsewhere, and when it is queued
+    told = {name: foretell_request(catalog, request) for name, request in requests.items()}
+    return [
+        (f"{name}: {one.text}" if name else one.text, one.good)
+        for name, one in told.items()
+        if one is not None
+    ]

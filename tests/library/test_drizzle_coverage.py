@@ -40,6 +40,13 @@ def test_bad_coverage_is_told_by_channel_with_what_would_pass() -> None:
     assert foretell(places(30, cfa=None), Recipe(drizzle=2.0, pixfrac=0.7)).good
 
 
+def test_frames_of_another_camera_are_not_passed_over_in_silence() -> None:
+    other = [replace(one, width=500) for one in places(4, reference=50, seed=3)]
+    told = foretell([*places(9), *other], Recipe(drizzle=2.0, pixfrac=0.4))
+    assert told.text.endswith("told of 9 of the 13 frames, those of one camera: the others make it more even")
+    assert "told of" not in foretell(places(9), Recipe(drizzle=2.0, pixfrac=0.4)).text
+
+
 def test_frames_that_are_not_aligned_lie_on_each_other() -> None:
     told = foretell(places(30), Recipe(drizzle=2.0, align="none"))
     assert not told.good and "more frames are needed" in told.text

@@ -96,6 +96,28 @@ def test_a_comet_is_sharp_in_its_place_and_as_bright(frames: list[PlanFrame], tm
     assert light == pytest.approx(FLUX * EXPOSURE_S, rel=0.04)
 
 
+def test_a_mark_may_miss_by_some_pixels_and_one_that_finds_nothing_is_told(
+    frames: list[PlanFrame], tmp_path: Path
+) -> None:
+    (x, y, first), late = marks()
+    plan = plan_of(frames, tmp_path / "c.fits", 0, align="comet", comet=((x - 5.0, y + 7.0, first), late))
+    result = run_plan(plan, masters=tmp_path / "m", tag="t", workers=1)
+    data, _ = read_result(result.output)
+    assert fitted(data[0], *START)[2] < FWHM + 0.35 and not any("--comet" in text for text in result.warnings)
+    stars = frames[first - 1000].stars
+    free = [
+        (np.hypot(stars.x - u, stars.y - v).min(), u, v)
+        for u in range(40, 320, 10)
+        for v in range(40, 240, 10)
+    ]
+    _, x, y = max(free)  # empty sky
+    plan = plan_of(frames, tmp_path / "d.fits", 0, align="comet", comet=((x, y, first), late))
+    [told] = [
+        w for w in run_plan(plan, masters=tmp_path / "m", tag="t", workers=1).warnings if "--comet" in w
+    ]
+    assert f"@{first}: nothing stands out within 10 px of it" in told
+
+
 def test_stars_of_a_comets_stack_are_gone(frames: list[PlanFrame], tmp_path: Path) -> None:
     plan = plan_of(frames, tmp_path / "c.fits", 0, align="comet", comet=marks())
     data, _ = read_result(run_plan(plan, masters=tmp_path / "m", tag="t", workers=1).output)
@@ -136,9 +158,9 @@ def test_places_are_read_and_refused() -> None:
         Recipe(comet=((1.0, 2.0, 3), (4.0, 5.0, 6)))
     two = ((1.0, 2.0, 3), (4.0, 50.0, 6))
     check_frames(two, {3: (100, 80), 6: (100, 80)})
-    with pytest.raises(PlanError, match="4,50@6: that frame is not among"):
+    with pytest.raises(UsageError, match="4,50@6: that frame is not among"):
         check_frames(two, {3: (100, 80)})
-    with pytest.raises(PlanError, match="outside of the frame, which has 100x40"):
+    with pytest.raises(UsageError, match="outside of the frame, which has 100x40"):
         check_frames(two, {3: (100, 80), 6: (100, 40)})
     recipe = Recipe(align="comet", comet=two)
     assert Recipe.from_dict({"align": "comet", "comet": [[1, 2, 3], [4, 50, 6]]}) == recipe

@@ -1,5 +1,6 @@
 """Drizzled stacks of simulated sets against truth, and against plain resampling of the same frames."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine_sets import (
 from numpy.testing import assert_allclose
 
 from astrotui.errors import PlanError
+from astrotui.imaging.drizzle import coverage
 from astrotui.stacking.engine import run_plan
 from astrotui.stacking.manifest import write_manifest
 from astrotui.stacking.plan import load_plan
@@ -317,7 +319,11 @@ def test_frames_that_stand_still_leave_holes_and_it_is_said(tmp_path: Path) -> N
     made = make_set(tmp_path, Spec(seed=18, frames=3, trail_in=None)).only([0])
     plan = made.plan(tmp_path / "s.fits", drizzle=2.0, pixfrac=0.5)
     result = run_plan(plan, masters=tmp_path / "m", tag="t", workers=1)
-    assert any("got no sample in a color" in text for text in result.warnings)
+    [told] = [text for text in result.warnings if "without a sample" in text]
+    foretold = coverage([np.eye(3)], (WIDTH, HEIGHT), "RGGB", 2.0, 0.5)
+    for one, name in zip(foretold, ("red", "green", "blue"), strict=True):  # the same share, color by color
+        [share] = re.findall(rf"([\d.]+)% in {name}", told)
+        assert float(share) == pytest.approx(100 * one.holes, abs=2)
     data, maps = read_result(result.output)
     assert_allclose(np.isnan(data).mean(axis=(1, 2)), (0.75, 0.5, 0.75), atol=0.01)
     assert not maps["WEIGHT"].any()

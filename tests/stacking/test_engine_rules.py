@@ -183,6 +183,33 @@ def test_a_frame_behind_clouds_is_left_out(made: SimulatedSet, tmp_path: Path) -
     assert "aligned" in result.frames_skipped[0].reason
 
 
+def test_a_frame_beside_which_the_others_count_for_nothing_is_named(
+    made: SimulatedSet, tmp_path: Path
+) -> None:
+    """Another exposure among the frames: at equal noise its stars are far brighter, and it would be the whole stack."""
+    frames = list(made.frames)
+    stars = frames[4].stars
+    frames[4] = replace(frames[4], stars=replace(stars, flux=stars.flux * 12))
+    result = stack(made, tmp_path, frames=tuple(frames))
+    assert result.frames_used == 1
+    [told] = [text for text in result.warnings if "count under 2 % beside" in text]
+    name = Path(frames[4].file.path).name
+    assert told.startswith(f"8 of 9 frames count under 2 % beside {name}, whose stars are 11.9 times as")
+    assert not any("count under" in text for text in stack(made, tmp_path, "plain.fits").warnings)
+    alike = stack(made, tmp_path, "alike.fits", frames=tuple(frames), weight="none")
+    assert alike.frames_used == 9 and not any("count under" in text for text in alike.warnings)
+
+
+def test_a_bias_that_the_dark_holds_is_neither_made_nor_named(made: SimulatedSet, tmp_path: Path) -> None:
+    exact = made.calibration
+    assert exact.bias is not None and set(exact.applied) == {"dark", "flat"}
+    scaled, alone = replace(exact, dark_scale=0.5), replace(exact, dark=None)
+    assert set(alone.applied) == {"bias", "flat"}
+    assert set(scaled.applied) == {"dark", "bias", "flat"}
+    result = stack(made, tmp_path, calibrations=(exact,))
+    assert result.dark is not None and result.flat is not None and result.bias is None
+
+
 def test_a_frame_that_is_lost_in_the_second_pass_is_as_if_never_there(
     made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,7 +343,7 @@ def test_the_result_tells_what_it_is(made: SimulatedSet, tmp_path: Path) -> None
     assert_allclose(header["FWHM"], result.fwhm_px)
     assert_allclose(header["NOISE"], result.noise_adu)
     assert header["CALSTAT"] == "BDF"
-    assert result.dark and result.flat and result.bias
+    assert result.dark and result.flat and result.bias is None  # the dark holds it
     assert set(result.stages) >= {"masters", "levels", "stacking", "writing"}
 
 

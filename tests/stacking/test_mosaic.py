@@ -11,6 +11,9 @@ from wide_sets import EXPOSURE_S, camera, centroid, expose_to, lone, plan_of
 
 from astrotui.errors import PlanError
 from astrotui.stacking.engine import run_plan
+from astrotui.stacking.islands import island_plan, names_beside
+from astrotui.stacking.manifest import read_result as read_manifest
+from astrotui.stacking.manifest import write_manifest
 from astrotui.stacking.plan import PlanFrame
 from astrotui.stacking.result import StackResult
 from sample_sessions import sky as sim
@@ -135,6 +138,27 @@ def test_an_island_is_told_of_with_the_words_that_stack_it(tmp_path: Path) -> No
     assert {s.reason for s in result.frames_skipped} == {
         "cannot be aligned: no star in common with the reference's 6 frames (another island)"
     }
+
+
+def test_an_island_is_stacked_on_its_own_reference(tmp_path: Path) -> None:
+    frames = panels(tmp_path, [0, 1, 4])
+    frames = [replace(frame, session_id=1 + number // 3) for number, frame in enumerate(frames)]
+    plan = replace(plan_of(frames, tmp_path / "s.fits", 0, frame="union"), sessions=(1, 2, 3))
+    result = run_plan(plan, masters=tmp_path / "m", tag="t", workers=1)
+    assert [set(island.frames) for island in result.islands] == [set(range(6)), {6, 7, 8}]
+    write_manifest(plan, result, tmp_path / "s.json", "t")
+    assert read_manifest(tmp_path / "s.json").islands == result.islands
+    (tmp_path / "s-2.json").write_text("somebody else's")
+    output = next(names_beside(tmp_path / "s.fits"))
+    assert output.name == "s-3.fits"
+    own = island_plan(plan, result.islands[1], output, ())
+    assert own.sessions == (3,) and own.base.file.path in {frame.file.path for frame in frames[6:]}
+    found = run_plan(own, masters=tmp_path / "m", tag="t", workers=1)
+    assert found.frames_used == 3 and not found.frames_skipped and not found.islands
+    # It is what a stack of these frames alone is, to the bit.
+    alone = plan_of(frames[6:], tmp_path / "a.fits", result.islands[1].reference - 6, frame="union")
+    run_plan(alone, masters=tmp_path / "m", tag="t", workers=1)
+    assert np.array_equal(read_result(output)[0], read_result(tmp_path / "a.fits")[0], equal_nan=True)
 
 
 def test_what_the_reference_does_not_show_stays_out_of_its_field(tmp_path: Path) -> None:

@@ -63,3 +63,26 @@ def test_only_mosaics_that_are_moved_are_resampled_softly() -> None:
     assert Recipe().kernel(False) == Recipe(align="none").kernel(True) == "lanczos3"
     assert Recipe(debayer="bilinear").kernel(True) == Recipe(debayer="superpixel").kernel(True) == "lanczos3"
     assert Recipe(resample="bicubic").kernel(True) == "bicubic"
+
+
+@pytest.mark.parametrize(
+    ("choices", "mosaic", "told"),
+    [
+        ({"reject": "none", "low": 3.0}, True, "--low 3.0: no effect with --reject none"),
+        ({"combine": "median", "reject": "sigma", "high": 2.0}, True, "--reject sigma --high 2.0: no effect, for a median"),
+        ({"debayer": "bilinear"}, False, "--debayer bilinear: no effect, the frames are no color mosaics"),
+        ({"align": "none", "resample": "lanczos3"}, False, "--resample lanczos3: no effect, --align none"),
+        ({"drizzle": 1.5, "reject": "none", "debayer": "malvar"}, True, "--debayer malvar: no effect, a drizzle"),
+    ],
+)  # fmt: skip
+def test_options_without_effect_are_told(choices: dict[str, object], mosaic: bool, told: str) -> None:
+    [line] = Recipe(**choices).idle(mosaic=mosaic)
+    assert line.startswith(told)
+
+
+def test_options_with_an_effect_are_not_told_of() -> None:
+    for choices in (
+        {"reject": "sigma", "low": 3.0}, {"high": 4.0}, {"combine": "median"}, {"debayer": "superpixel"},
+        {"align": "shift", "resample": "nearest"}, {"drizzle": 2.0, "debayer": "bilinear"}, {"reject": "none"},
+    ):  # fmt: skip
+        assert not Recipe(**choices).idle(mosaic=True)

@@ -1,5 +1,6 @@
 """The stack form says what it is about, what to think of first, and always its keys."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Session
+from astrotui.catalog.models import Frame, Measurement, Session
 from astrotui.library.annotate import pin
 from astrotui.library.calibrators import session_match
 from astrotui.tui.screens.stack_form import StackForm
@@ -111,3 +112,44 @@ async def test_a_pinned_set_that_does_not_fit_is_told(make_app: MakeApp, catalog
             await pilot.press("down")
         await pilot.press("right")
         await until(pilot, lambda: not line(form, "#warnings"))
+
+
+async def test_how_a_drizzle_will_cover_is_told_before_it_is_queued(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        frames = db.query(Frame).filter(Frame.frame_type == "light").order_by(Frame.id).all()
+        first: dict[int | None, int] = {}
+        for number, frame in enumerate(frames):  # none moved by a part of a pixel
+            reference = first.setdefault(frame.session_id, frame.id)
+            place = {
+                "reference_id": reference,
+                "dx_px": 2.0 * number,
+                "dy_px": 0.0,
+                "rotation_deg": 0.0,
+                "scale": 1.0,
+            }
+            row = db.get(Measurement, frame.id) or Measurement(
+                frame_id=frame.id, version=1, measured=datetime.now(UTC), stars=40
+            )
+            for name, value in place.items():
+                setattr(row, name, value)
+            db.add(row)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await opened(pilot)
+        lines = form.query_one(Form)
+        while lines.lines[lines.cursor].name != "drizzle":
+            await pilot.press("down")
+        await pilot.press("right", "right")  # 2
+        await until(pilot, lambda: "will cover unevenly" in line(form, "#warnings"))
+        await pilot.press("down", *"0.3")
+        await until(pilot, lambda: "drizzle 2 with pixfrac 0.3" in line(form, "#warnings"))
+        await pilot.press("up", "left", "left")
+        await until(pilot, lambda: "unevenly" not in line(form, "#warnings"))
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            for row in db.query(Measurement).all():
+                row.dx_px = row.dy_px = None
+        await pilot.press("down", "backspace", "backspace", "backspace", "1", "up", "right")
+        await until(pilot, lambda: "foretold once the frames are measured" in line(form, "#meaning"))
+        assert form.query_one("#meaning").size.height >= 1

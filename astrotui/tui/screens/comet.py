@@ -54,7 +54,7 @@ class CometScreen(Dialog[Place | None]):
         if (stored := self._pointer.stored) is not None:
             x, y = stored
             self.query_one("#place", Words).update(
-                f"x {x:.1f}, y {y:.1f}; it may miss the middle by some pixels"
+                f"x {x:.1f}, y {y:.1f}; it may miss the middle by 10 pixels"
             )
 
     def action_mark(self) -> None:

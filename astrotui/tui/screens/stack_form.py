@@ -1,6 +1,7 @@
 """The stack form: sessions and the recipe options of `astrotui stack`, one line each, defaults that give a good picture."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -49,6 +50,8 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         self.facts: stacking.Facts | None = None
         self._queued = False
         self._refused: list[str] | None = None  # the values with which it could not be queued
+        self._foretold: list[tuple[str, bool]] = []  # how a drizzle will cover, and whether that is good
+        self._foretold_of: list[str] = []  # the values that it is about
 
     @property
     def host(self) -> "Host":
@@ -102,7 +105,22 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
             self._refused = None  # what was said was about other values
             self._say("#wrong", "")
         self.form.refresh()
+        if self.form["drizzle"].value == "off":
+            self._foretold, self._foretold_of = [], []
         self._show(event.line)
+        if self.form["drizzle"].value != "off" and self._values() != self._foretold_of:
+            self._foretold_of = self._values()
+            start(self, self._foretell, group="foretell", exclusive=True)
+
+    async def _foretell(self) -> None:
+        """Say how evenly a drizzle will cover, before it is queued."""
+        values, folder, told = self._foretold_of, self.host.settings.output_folder, []
+        with suppress(AstrotuiError):  # a value is not typed to its end
+            options = stacking.options_of(self.form.lines, str(self.host.settings.memory))
+            told = await self.host.store.read(stacking.foretell_drizzle, self._chosen(), folder, options)
+        if values == self._foretold_of:
+            self._foretold = told
+            self._show(self.form.lines[self.form.cursor])
 
     def _show(self, line: Line) -> None:
         """The heading for the chosen sessions, and what the present line means."""
@@ -115,12 +133,16 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
                 for kind, text in self.facts.warnings[chosen]
                 if not kind or self._is_default(kind)
             ]
+            warnings += [f"! {clean(text, 320)}" for text, good in self._foretold if not good]
             self._say("#warnings", "\n".join(warnings))
             if line.name in stacking.KINDS:
                 known = self.facts.sets[line.name]
                 said = "none is used, on purpose" if line.value == "none" else f"the set or file {line.value}"
                 meaning = known.get(line.value, said)
-        self.query_one("#meaning", Words).update(clean(f"{line.label}: {meaning}", 300))
+        said = clean(f"{line.label}: {meaning}", 300)
+        if line.name in ("drizzle", "pixfrac") and (good := [text for text, good in self._foretold if good]):
+            said = "\n".join(clean(text, 300) for text in good)
+        self.query_one("#meaning", Words).update(said)
 
     def _is_default(self, name: str) -> bool:
         """Whether a line is as it was, so that what is said of it still holds."""
@@ -154,8 +176,12 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         self._refused = self._values()
         self._say("#wrong", clean(error, 300))
 
+    def _chosen(self) -> tuple[int, ...]:
+        """The sessions that are stacked."""
+        return self.sessions if self.facts is None else self.facts.sessions[self.form["sessions"].value]
+
     async def _queue(self, options: dict[str, Any]) -> None:
-        sessions = self.sessions if self.facts is None else self.facts.sessions[self.form["sessions"].value]
+        sessions = self._chosen()
         try:
             jobs = await self.host.store.write(
                 stacking.queue_stack, sessions, self.host.settings.output_folder, options
