@@ -14,7 +14,7 @@ from astrotui.errors import FrameError, PlanError
 from astrotui.imaging.calibrate import Defects, defect_map, flat_inverse
 from astrotui.imaging.types import Float32Array
 from astrotui.stacking.dark_scaling import choose_scale
-from astrotui.stacking.masters import ensure_master, load_master
+from astrotui.stacking.masters import ensure_master, is_made, load_master, master_path
 from astrotui.stacking.plan import Calibration, PlanFrame
 
 Progress = Callable[[str, int, int], None]
@@ -193,6 +193,9 @@ class _Loader:
             loaded.names[kind] = ensure_master(
                 spec, self._folder, workers=self._workers, progress=self._progress
             )
+        under = flat.subtract if flat is not None else None
+        if under is not None and under.kind == "bias" and is_made(under, self._folder):
+            loaded.names.setdefault("bias", master_path(under, self._folder))  # it was taken off the flat
         images: dict[str, Float32Array] = {}  # as they are on disk, until this group is done
 
         def image(kind: str) -> Float32Array:
