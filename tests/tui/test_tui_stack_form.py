@@ -38,6 +38,19 @@ async def opened(pilot: Pilot[Any], *keys: str) -> Any:
     return form
 
 
+async def test_a_key_that_comes_with_the_one_that_moved_is_about_the_new_row(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("home")
+        await until(pilot, lambda: app.session_id == table(app).rows[0].id)
+        second: Any = table(app).rows[1]
+        table(app).action_move(1)  # what a slow line brings in one piece is done before any message is heard
+        app.screen.action_stack()
+        form: Any = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        assert form.sessions == (second.id,)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (60, 15)])
 async def test_keys_are_shown_whatever_else_there_is_to_say(make_app: MakeApp, size: tuple[int, int]) -> None:
     app = make_app()

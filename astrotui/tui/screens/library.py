@@ -78,7 +78,13 @@ class LibraryPlace(Place):
                 yield Words(id="facts")
 
     def made(self) -> None:
+        self.table.at_once = self._follow
         self.table.focus()
+
+    def _follow(self, session: "SessionRecord | None") -> None:
+        """Have the other places and dialogs be about a session as soon as the cursor is on it."""
+        if not self.by_target:
+            self.astro.session_id = session.id if session is not None else None
 
     @property
     def table(self) -> "RowTable[SessionRecord]":

@@ -124,6 +124,8 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
         self.descending = False
         self._given: list[Row] = []
         self._told: Row | None = None
+        # Called with the record before `Moved` is sent: a key that comes with the one that moved is about that record.
+        self.at_once: Callable[[Row | None], None] | None = None
         self._said = ""
         self._laid_out: tuple[int, list[Column[Row]], list[int]] | None = None
         self._tones: dict[tuple[Style, str], Style] = {}
@@ -225,6 +227,8 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
 
     def _tell(self) -> None:
         self._told = self.row
+        if self.at_once is not None:
+            self.at_once(self.row)
         self.post_message(self.Moved(self, self.row))
 
     # --- moving -------------------------------------------------------------------------------------------------
