@@ -1,10 +1,10 @@
-"""What tests of jobs share: workers that end with the test, and waiting for a condition with a deadline."""
+"""What tests of jobs share: workers that end with the test, attempts, and waiting for a condition with a deadline."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +81,20 @@ class Workers:
 def status(catalog: Catalog, job_id: int) -> str:
     """The status of a job."""
     return queue.show(catalog, job_id).status
+
+
+@dataclass(kw_only=True)
+class AttemptBase:
+    """What a handler asks of its work in one attempt, and what is kept of it for the next."""
+
+    attempt: int = 1
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def set_result(self, values: dict[str, Any]) -> None:
+        self.result = dict(values)
+
+    def note_part(self, path: Path) -> Path:
+        return path
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        return

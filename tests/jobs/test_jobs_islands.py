@@ -16,6 +16,7 @@ from astrotui.library.requests import request_stack
 from astrotui.library.stacks import list_stacks, stack_of_job
 from astrotui.stacking.plan import StackPlan
 from astrotui.stacking.recipe import Recipe
+from tests.jobs.job_helpers import AttemptBase
 from tests.library.several_nights import NightSpec, make_sky, read_in, write_nights
 
 HERE = NightSpec("here", cfa=None, lights=4, calibrated=False, vignette=0.0)
@@ -27,13 +28,11 @@ class DiedError(Exception):
 
 
 @dataclass
-class Attempt:
+class Attempt(AttemptBase):
     """What a stack asks of its work, and what the catalogue keeps of it for the next attempt."""
 
     catalog: Catalog
     job_id: int
-    attempt: int = 1
-    result: dict[str, Any] = field(default_factory=dict)
     stages: list[str] = field(default_factory=list)
     payload: dict[str, Any] = field(default_factory=lambda: {"workers": 1})
     cluster: str | None = None
@@ -42,15 +41,6 @@ class Attempt:
     @property
     def tag(self) -> str:
         return str(self.job_id)
-
-    def set_result(self, values: dict[str, Any]) -> None:
-        self.result = dict(values)
-
-    def note_part(self, path: Path) -> Path:
-        return path
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        return
 
     def finished_stage(self, name: str) -> None:
         self.stages.append(name)

@@ -1,6 +1,6 @@
 """A picture whose job died between naming it and saying so: the next attempt finds it, and takes no other's for it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,25 +11,15 @@ from astropy.io import fits
 from astrotui.errors import OutputError
 from astrotui.jobs.tasks import run_render
 from astrotui.jobs.work import Work
+from tests.jobs.job_helpers import AttemptBase
 
 
 @dataclass
-class Attempt:
+class Attempt(AttemptBase):
     """What `run_render` asks of its work, and what it kept."""
 
     payload: dict[str, Any]
-    attempt: int = 1
-    result: dict[str, Any] = field(default_factory=dict)
     job_id: int = 5
-
-    def set_result(self, values: dict[str, Any]) -> None:
-        self.result = dict(values)
-
-    def note_part(self, path: Path) -> Path:
-        return path
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        return
 
 
 @pytest.fixture
