@@ -204,8 +204,7 @@ class Attempt:
         job, kind = self._record.id, (self._end or {}).get("type")
         error = str((self._end or {}).get("error", ""))
         if verdict is Outcome.LOST or (verdict is None and kind == "lost"):
-            log.warning("the lease was lost; another worker has the job")
-            return Outcome.LOST
+            return _lose(log)
         if kind == "done":  # it was finished before the wish to cancel or to stop reached it
             self._insist(lambda: self._report(at_once=True), log)
             held = self._insist(lambda: leases.finish(self._catalog, job, self._owner), log)
@@ -219,13 +218,15 @@ class Attempt:
         else:
             held = self._insist(lambda: leases.release(self._catalog, job, self._owner), log)
             outcome = Outcome.UNUSABLE if kind == "unusable" else Outcome.RELEASED
+        if not held:
+            return _lose(log)
         log.info("%s%s", outcome.value, f": {error}" if error else "")
-        return outcome if held else Outcome.LOST
+        return outcome
 
     def _die(self, log: "Logger", reason: str) -> Outcome:
         log.error("%s", reason)
         held = self._insist(lambda: leases.died(self._catalog, self._record.id, self._owner, reason), log)
-        return Outcome.DIED if held else Outcome.LOST
+        return Outcome.DIED if held else _lose(log)  # who took the job over may have ended the work
 
     def _insist(self, write: Callable[[], _Answer], log: "Logger", times: int = 3) -> _Answer:
         """A write that matters: tried again while the catalogue is locked (each try waits for the lock)."""
@@ -235,6 +236,11 @@ class Attempt:
             except CatalogError as error:
                 log.warning("%s", error)
         return write()
+
+
+def _lose(log: "Logger") -> Outcome:
+    log.warning("the lease was lost; another worker has the job")
+    return Outcome.LOST
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Masters by median: against numpy and ccdproc, apart from means in the cache, carried by plan and header."""
 
 import json
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from astropy.nddata import CCDData
 from astrotui.stacking.master_frames import make_master
 from astrotui.stacking.masters import ensure_master, list_masters, load_master
 from astrotui.stacking.plan import Calibration, InputFile, MasterSpec, StackPlan
-from tests.stacking.test_masters import HEIGHT, WIDTH, mosaic_flats, noise, spread, write_set
+from tests.stacking.test_masters import HEIGHT, WIDTH, mosaic_flats, noise, peaks_of, spread, write_set
 from tests.stacking.test_plan import small_plan
 
 
@@ -112,15 +111,8 @@ def test_a_plan_keeps_the_method_and_an_older_one_means_the_mean() -> None:
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     frame = np.random.default_rng(1).normal(300, 8, (200, 300)).astype(np.float32)
-
-    def peak(n: int) -> int:
-        spec = median_of(tmp_path / str(n), np.broadcast_to(frame, (n, *frame.shape)))
-        make_master(spec, None, workers=1, band_bytes=2_000_000)  # compile, import
-        tracemalloc.start()
-        try:
-            make_master(spec, None, workers=1, band_bytes=2_000_000)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    assert peak(80) < 1.15 * peak(20) + 1_000_000  # 19.2 and 4.8 MB of pixels
+    counts = (20, 80)  # 4.8 and 19.2 MB of pixels
+    few, many = peaks_of(
+        [median_of(tmp_path / str(n), np.broadcast_to(frame, (n, *frame.shape))) for n in counts]
+    )
+    assert many < 1.15 * few + 1_000_000
