@@ -30,6 +30,17 @@ INNER = njit(  # type: ignore[call-overload]  # its stub does not know the last 
 )
 """Compiles what only kernels call, in half the time: without what Python needs, which would crash on calling it."""
 
+_EXACT = njit(  # type: ignore[call-overload]
+    nogil=True,
+    error_model="numpy",
+    boundscheck=False,
+    fastmath={"nsz"},
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+)
+"""As INNER, where the lane that a pixel has depends on the division of work: the rest of a loop over lanes is no
+vector, and fused or divided by a reciprocal it would round otherwise."""
+
 
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
@@ -55,7 +66,7 @@ def sort_block(block: Any, net: Any, lanes: int) -> None:
             upper[k] = smaller[k]
 
 
-@INNER
+@_EXACT
 def average_block(
     samples: Any,
     x0: int,
@@ -88,7 +99,7 @@ def average_block(
         out[k] = median[k] + total[k] / weights[k] if weights[k] > _ZERO else np.float32(np.nan)
 
 
-@INNER
+@_EXACT
 def _winsorized_pass(block: Any, width: int, center: Any, sigma: Any, t: Any) -> None:
     """Samples within 1.5 sigma of the center: t[0] their sum, t[1] sum of squares, t[2] count; t[3] samples below."""
     inner1 = t[0]
@@ -114,7 +125,7 @@ def _winsorized_pass(block: Any, width: int, center: Any, sigma: Any, t: Any) ->
             below[k] += _ONE if row[k] - center[k] < -bound[k] else _ZERO
 
 
-@INNER
+@_EXACT
 def _winsorized_solve(width: int, count: Any, sigma: Any, lower: Any, upper: Any, t: Any) -> None:
     """One step to the sigma that equals 1.134 times the deviation of the samples winsorized at 1.5 of it.
 
@@ -141,7 +152,7 @@ def _winsorized_solve(width: int, count: Any, sigma: Any, lower: Any, upper: Any
         upper[k] = high
 
 
-@INNER
+@_EXACT
 def _deviation_pass(block: Any, width: int, center: Any, count: Any, sigma: Any, t: Any) -> None:
     """Standard deviation of the samples that are not BIG; sets t[4] to 1: there is nothing to iterate."""
     sum1 = t[0]
@@ -162,7 +173,7 @@ def _deviation_pass(block: Any, width: int, center: Any, count: Any, sigma: Any,
         t[4, k] = _ONE
 
 
-@INNER
+@_EXACT
 def clip_block(
     block: Any,
     lanes: int,

@@ -84,7 +84,7 @@ async def test_only_the_place_or_dialog_that_comes_is_painted(
             await pilot.press(key)
             await until(pilot, lambda there=there: there() and paintings)
             await pilot.pause(0.2)
-            assert [id(painted) for painted in paintings] == [id(app.screen._compositor)]
+            assert {id(painted) for painted in paintings} == {id(app.screen._compositor)}
 
 
 async def test_a_place_is_not_painted_before_it_hears_that_it_comes(
@@ -103,7 +103,7 @@ async def test_a_place_is_not_painted_before_it_hears_that_it_comes(
             assert not paintings
             await until(pilot, lambda: paintings)
             await pilot.pause(0.2)
-            assert [id(painted) for painted in paintings] == [id(app.screen._compositor)]
+            assert {id(painted) for painted in paintings} == {id(app.screen._compositor)}
 
 
 async def test_a_place_that_was_away_has_the_size_that_the_terminal_has(make_app: MakeApp) -> None:
