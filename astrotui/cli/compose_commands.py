@@ -7,6 +7,7 @@ import click
 
 from astrotui.cli.common import State, emit, note, pass_state, shared_options
 from astrotui.stacking.palettes import BALANCES, PALETTES, SPLIT
+from astrotui.text import clean
 
 
 @click.command()
@@ -29,7 +30,8 @@ def compose(
 
     rgb takes R G B, lrgb L R G B, sho S H O (sulfur, hydrogen, oxygen), hoo H O, or one color stack that was taken
     through a dual-band filter. split writes the two lines of such a stack. The images are laid on each other by their
-    stars. The result is linear: render makes the picture. What is made of listed stacks is listed among them.
+    stars. The result is linear; a picture is written
+    beside it, and render makes others. What is made of listed stacks is listed among them.
     """
     from astrotui.cli.render_commands import source_of
     from astrotui.jobs.compose import compose as run
@@ -41,6 +43,7 @@ def compose(
     else:
         done = run(None, palette, paths, output, balance=balance)
     made = done.made
+    previews = [str(path) if path else None for path in done.previews]
     for warning in done.warnings:
         note(f"warning: {warning}")
     if made is None:
@@ -48,6 +51,7 @@ def compose(
             emit(
                 {
                     "outputs": [str(out) for out in done.outputs],
+                    "previews": previews,
                     "stacks": list(done.stacks),
                     "warnings": list(done.warnings),
                 }
@@ -55,9 +59,11 @@ def compose(
         else:
             for out in done.outputs:
                 click.echo(f"written {out}")
+            _tell_pictures(previews)
         return
     if state.json:
-        emit({**asdict(made), "stacks": list(done.stacks), "warnings": list(done.warnings)})
+        more = {"preview": previews[0], "stacks": list(done.stacks), "warnings": list(done.warnings)}
+        emit({**asdict(made), **more})
         return
     for one in made.channels:
         click.echo(
@@ -65,3 +71,9 @@ def compose(
             f"{one.rotation_deg:+.3f} degrees; sky {one.sky_adu:.1f} ADU, times {one.factor:.3f}"
         )
     click.echo(f"written {made.output} ({made.width}x{made.height})")
+    _tell_pictures(previews)
+
+
+def _tell_pictures(previews: list[str | None]) -> None:
+    for path in filter(None, previews):
+        click.echo(f"picture {clean(path, 1000)}")

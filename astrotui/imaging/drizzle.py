@@ -252,10 +252,10 @@ def describe(prediction: Prediction) -> str:
     elif smaller is not None:
         better = f"--drizzle {smaller:g} would pass"
     else:
-        better = "no scale passes: more frames are needed, moved between exposures"
+        better = "no scale passes, more frames are needed, moved between exposures"
     limits = f"limits {HOLES_ALLOWED:.1%} and {VARIATION_ALLOWED:g}"
     frames = plural(prediction.frames, "frame")
-    return f"{asked}: {frames} will cover unevenly, {told} ({limits}); {better}"
+    return f"{asked}: {frames} will cover unevenly; {better}: {told} ({limits})"
 
 
 def _where(one: Coverage) -> str:

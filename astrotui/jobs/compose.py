@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from astrotui.errors import UsageError
+from astrotui.errors import AstrotuiError, UsageError
 from astrotui.stacking.palettes import SPLIT, Balance
 from astrotui.text import clean
 
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composition:
-    """What was written, its ids among the results, for a palette what became of each image, and what was odd."""
+    """What was written, its ids among the results, for a palette what became of each image, and what was odd.
+
+    The picture beside each output is None where its name is taken or none could be made.
+    """
 
     outputs: tuple[Path, ...]
+    previews: tuple[Path | None, ...]
     stacks: tuple[int, ...]
     made: "Composed | None"
     warnings: tuple[str, ...] = ()
@@ -69,15 +73,40 @@ def compose(
         split_lines(images[0], (outs[0], outs[1]), tag=tag)
     else:
         made = write(palette, images, outs[0], balance=cast("Balance", balance), tag=tag)
+    warnings = list(mixed_up(palette, images))
+    previews = tuple(_picture(out, tag, warnings) for out in outs)
     listed: list[int] = []
     if catalog is not None:
         with open_frame(outs[0]) as written:
             size = (written.width, written.height)
         seconds = time.monotonic() - begun
         listed = record_composition(
-            catalog, outs, images, palette=palette, size=size, seconds=seconds, job_id=job_id
+            catalog,
+            outs,
+            images,
+            palette=palette,
+            size=size,
+            seconds=seconds,
+            previews=previews,
+            job_id=job_id,
         )
-    return Composition(outs, tuple(listed), made, mixed_up(palette, images))
+    return Composition(outs, previews, tuple(listed), made, tuple(warnings))
+
+
+def _picture(output: Path, tag: str, warnings: list[str]) -> Path | None:
+    """A picture beside a composition, which stands without it too; a file that has the name stays."""
+    from astrotui.rendering.previews import stack_preview
+
+    path = output.with_suffix(".png")
+    if path.exists():
+        warnings.append(f"{clean(path, 300)}: exists already, so no picture was made")
+        return None
+    try:
+        stack_preview(output, path, tag=tag)
+    except (AstrotuiError, OSError) as error:
+        warnings.append(f"no picture: {clean(error, 300)}")
+        return None
+    return path
 
 
 def run_compose(work: "Work") -> None:
@@ -90,6 +119,7 @@ def run_compose(work: "Work") -> None:
     output = Path(payload["output"]) if payload.get("output") else None
     for out in outputs_of(payload["palette"], images, output):
         work.note_part(out)
+        work.note_part(out.with_suffix(".png"))
     work.progress("composing", 0, 1)
     balance = payload.get("balance") or "auto"
     made = compose(work.catalog, payload["palette"], images, output, balance=balance, job_id=work.job_id)
@@ -97,6 +127,7 @@ def run_compose(work: "Work") -> None:
     work.set_result(
         {
             "outputs": [str(out) for out in made.outputs],
+            "previews": [str(path) if path else None for path in made.previews],
             "stacks": list(made.stacks),
             "warnings": list(made.warnings),
         }

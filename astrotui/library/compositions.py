@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def record_composition(
     palette: str,
     size: tuple[int, int],
     seconds: float,
+    previews: Sequence[Path | None] = (),
     job_id: int | None = None,
 ) -> list[int]:
     """List written compositions among the results; those of images that the catalogue does not know are not listed.
@@ -75,6 +77,7 @@ def record_composition(
     outputs : the written files: one, or the two lines of a split
     images : what they were made of, in the order of the palette
     size : width and height of the outputs in pixels
+    previews : the picture beside each output, where there is one
     job_id : the job that made them, which lists each output once however often it is tried
 
     Returns
@@ -97,7 +100,7 @@ def record_composition(
             "composed": {"palette": palette, "stacks": [part.id for part in parts]},
         }  # fmt: skip
         found = []
-        for output in outputs:
+        for output, preview in zip_longest(outputs, previews):
             same = (Stack.job_id == job_id, Stack.output == str(output))
             row = db.scalar(select(Stack).where(*same)) if job_id is not None else None
             if row is None:
@@ -107,6 +110,7 @@ def record_composition(
             row.sessions = sorted({session for part in parts for session in part.sessions})
             row.frames_used = sum(part.frames_used for part in parts)
             row.summary = summary
+            row.preview = str(preview) if preview else None
             db.flush()
             found.append(row.id)
         return found

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from PIL import Image
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Stack
@@ -45,8 +46,19 @@ def test_a_composition_of_stacks_is_listed(tmp_path: Path, images: list[Path]) -
     assert (
         newest["sessions"] == [1, 2, 3] and newest["frames_used"] == 60 and newest["integration_s"] == 600.0
     )
+    picture = tmp_path / "R_rgb.png"
+    assert made.previews == (picture,) and newest["preview"] == str(picture)
+    assert Image.open(picture).size == (480, 360)
     assert newest["composed"] == {"palette": "rgb", "stacks": [1, 2, 3]}
     assert (newest["width"], newest["height"], newest["planes"]) == (480, 360, 3)
+
+
+def test_a_picture_that_is_there_stays(tmp_path: Path, images: list[Path]) -> None:
+    mine = tmp_path / "out.png"
+    mine.write_bytes(b"mine")
+    made = compose(None, "rgb", images, tmp_path / "out.fits")
+    assert made.previews == (None,) and mine.read_bytes() == b"mine"
+    assert any("out.png: exists already" in text for text in made.warnings)
 
 
 def test_images_that_nobody_knows_are_composed_and_not_listed(tmp_path: Path, images: list[Path]) -> None:
