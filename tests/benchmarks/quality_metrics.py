@@ -32,8 +32,10 @@ class Quality:
     fwhm_px : median of Gaussian fits to bright stars in green
     scatter_pct : of bright stars' aperture fluxes against the truth
     outliers : pixels off by over 8 sigma away from stars, all channels
+    faults : those of them that are off by over 8 sigma of the noise of as few frames as cover them, too: in a corner
+        that a rotating field leaves to few frames, noise alone is over 8 sigma of the whole
     trail_sigma : the largest mean excess along a satellite's line, in its standard errors
-    trail_pixels : pixels over 5 sigma within 3 px of such lines
+    trail_pixels : pixels over 5 sigma of as few frames as cover them within 3 px of such lines
     sky_to_result : the fitted map from sky to result
     """
 
@@ -43,6 +45,7 @@ class Quality:
     fwhm_px: float
     scatter_pct: tuple[float, ...]
     outliers: int
+    faults: int
     trail_sigma: float
     trail_pixels: int
     sky_to_result: Matrix
@@ -188,7 +191,9 @@ def measure(planes: Image, truth: sim.Truth, e_per_unit: float) -> Quality:
     fwhm = float(np.median([fit[2] for fit in fits]))
     mask = star_mask(truth, matrix, shape)
     gains, noises, equal_noises, scatters = [], [], [], []
-    outliers, trail_sigma, trail_pixels = 0, 0.0, 0
+    outliers, faults, trail_sigma, trail_pixels = 0, 0, 0.0, 0
+    covered = np.maximum(frames_over(truth, matrix, shape), 1)
+    thinner = np.sqrt(np.median(covered) / covered)
     for channel in range(3):
         plane = np.asarray(planes[channel], np.float32) * np.float32(e_per_unit)
         ratio = np.array([aperture(plane, x[i], y[i]) / counts[channel][i] for i in bright])
@@ -197,8 +202,10 @@ def measure(planes: Image, truth: sim.Truth, e_per_unit: float) -> Quality:
         flat = flatten(plane, mask)
         free = ~mask & np.isfinite(flat)
         sigma = spread(flat[free])
-        outliers += int((np.abs(flat[free]) > 8 * sigma).sum())
-        excess, over = trails(flat, free, sigma, truth, matrix)
+        off = free & (np.abs(flat) > 8 * sigma)
+        outliers += int(off.sum())
+        faults += int((off & (np.abs(flat) > 8 * sigma * thinner)).sum())
+        excess, over = trails(flat, free, sigma * thinner, truth, matrix)
         trail_sigma, trail_pixels = max(trail_sigma, excess), trail_pixels + over
         gains.append(gain)
         noises.append(binned_noise(flat, free) / gain)
@@ -206,9 +213,21 @@ def measure(planes: Image, truth: sim.Truth, e_per_unit: float) -> Quality:
         equal_noises.append(binned_noise(smooth, free & np.isfinite(smooth)) / gain)
         scatters.append(100 * spread(ratio) / gain)
     return Quality(
-        tuple(gains), tuple(noises), tuple(equal_noises), fwhm, tuple(scatters), outliers, trail_sigma,
-        trail_pixels, matrix,
+        tuple(gains), tuple(noises), tuple(equal_noises), fwhm, tuple(scatters), outliers, faults,
+        trail_sigma, trail_pixels, matrix,
     )  # fmt: skip
+
+
+def frames_over(truth: sim.Truth, sky_to_result: Matrix, shape: tuple[int, int], step: int = 8) -> Image:
+    """How many frames of the truth cover each pixel of a result, looked at in every `step`th pixel."""
+    y, x = np.mgrid[0 : shape[0] : step, 0 : shape[1] : step].astype(float)
+    sx, sy = sim.apply(sim.inverse(sky_to_result), x.ravel(), y.ravel())
+    count = np.zeros(sx.shape, np.float32)
+    for frame in truth.frames:
+        fx, fy = sim.apply(sim.inverse(frame.matrix()), sx, sy)
+        count += (fx >= 0) & (fy >= 0) & (fx <= truth.width - 1) & (fy <= truth.height - 1)
+    coarse = count.reshape(y.shape)
+    return np.repeat(np.repeat(coarse, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
 
 
 def binned_noise(flat: Image, free: NDArray[np.bool_]) -> float:
@@ -234,9 +253,12 @@ def smooth_to(plane: Image, fwhm: float, wanted: float) -> Image:
 
 
 def trails(
-    flat: Image, free: NDArray[np.bool_], sigma: float, truth: sim.Truth, matrix: Matrix
+    flat: Image, free: NDArray[np.bool_], sigma: Image, truth: sim.Truth, matrix: Matrix
 ) -> tuple[float, int]:
-    """What satellites left: the largest mean excess along their lines in standard errors, pixels over 5 sigma."""
+    """What satellites left: the largest mean excess along their lines in standard errors, pixels over 5 sigma.
+
+    `sigma` is that of each pixel, larger where fewer frames cover.
+    """
     worst, pixels = 0.0, 0
     for frame in truth.frames:
         for x0, y0, x1, y1, *_ in frame.trails:
@@ -244,13 +266,14 @@ def trails(
             length = float(np.hypot(ends[0][1] - ends[0][0], ends[1][1] - ends[1][0]))
             ux, uy = (ends[0][1] - ends[0][0]) / length, (ends[1][1] - ends[1][0]) / length
             along = np.arange(0, length)
-            samples = {}
+            samples, units = {}, {}
             for offset in (*range(-3, 4), *range(-14, -8), *range(9, 15)):
                 u = np.rint(ends[0][0] + along * ux - offset * uy).astype(int)
                 v = np.rint(ends[1][0] + along * uy + offset * ux).astype(int)
                 inside = (u >= 0) & (v >= 0) & (u < flat.shape[1]) & (v < flat.shape[0])
                 u, v = u[inside], v[inside]
                 samples[offset] = flat[v, u][free[v, u]]
+                units[offset] = sigma[v, u][free[v, u]]
             on = np.concatenate([samples[k] for k in (-1, 0, 1)])
             off = np.concatenate([s for k, s in samples.items() if abs(k) > 6])
             if len(on) < 100:
@@ -259,8 +282,7 @@ def trails(
             blocks = on[: len(on) // 30 * 30].reshape(-1, 30).mean(1)
             error = max(spread(blocks) / math.sqrt(len(blocks)), 1e-12)
             worst = max(worst, float((on.mean() - off.mean()) / error))
-            near = np.concatenate([samples[k] for k in range(-3, 4)])
-            pixels += int((near > 5 * sigma).sum())
+            pixels += sum(int((samples[k] > 5 * units[k]).sum()) for k in range(-3, 4))
     return worst, pixels
 
 
