@@ -98,7 +98,7 @@ def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str
     """Correct `fields` of these frames, now and at every later indexing; returns the number of frames.
 
     Where these are all frames of a folder, frames that come into the folder later are corrected likewise. The value
-    "auto" withdraws what was corrected: the files count again.
+    "auto" withdraws what was corrected: the files count again. Files that could not be read say nothing to correct.
     """
     withdrawn = [field for field, value in fields.items() if value == AUTO and field in FIELDS]
     if withdrawn:
@@ -113,17 +113,16 @@ def correct(catalog: Catalog, frame_ids: Sequence[int], fields: Mapping[str, str
     count = 0
     with catalog.write() as db:
         for start in range(0, len(frame_ids), _CHUNK):
-            chunk = Frame.id.in_(frame_ids[start : start + _CHUNK])
-            rows = db.execute(select(Frame.root_id, Frame.path, Frame.content_id).where(chunk)).all()
+            chunk = (Frame.id.in_(frame_ids[start : start + _CHUNK]), Frame.content_id.is_not(None))
+            rows = db.execute(select(Frame.root_id, Frame.path, Frame.content_id).where(*chunk)).all()
             for root_id, path, content in rows:
                 folder = root_id, path.rpartition("/")[0]
                 folders[folder] = folders.get(folder, 0) + 1
-                if content:
-                    _remember(db, root_id, "", content, checked)
-            db.execute(update(Frame).where(chunk).values(columns))
+                _remember(db, root_id, "", content or "", checked)
+            db.execute(update(Frame).where(*chunk).values(columns))
             count += len(rows)
         for (root_id, name), corrected in folders.items():
-            here = (Frame.root_id == root_id, Frame.quarantine.is_(None), *directly_in(name))
+            here = (Frame.root_id == root_id, Frame.content_id.is_not(None), *directly_in(name))
             if db.scalar(select(func.count()).select_from(Frame).where(*here)) == corrected:
                 _remember(db, root_id, name, "", checked)
         _regroup(db, folders)

@@ -2,11 +2,13 @@
 
 import hashlib
 import statistics
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from operator import itemgetter
+from os.path import commonprefix
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, update
@@ -119,6 +121,15 @@ def regroup(db: DbSession, root_id: int, folder: str) -> GroupCounts:
         for f in frames
         if f.session_id != session_ids.get(f.id) or f.set_id != set_ids.get(f.id)
     ]
+    unread = connection.execute(
+        select(Frame.id, Frame.path, Frame.session_id, Frame.missing).where(
+            Frame.root_id == root_id, *directly_in(folder), Frame.content_id.is_(None), Frame.quarantine.is_not(None)
+        )
+    ).all()  # fmt: skip
+    if unread:
+        near = _near_sessions({f.path: session_ids.get(f.id) for f in frames}, [row.path for row in unread])
+        homes = [(None if row.missing else near[row.path], row) for row in unread]
+        changes += [(home, None, row.id) for home, row in homes if home != row.session_id]
     if changes:
         connection.exec_driver_sql("UPDATE frames SET session_id = ?, set_id = ? WHERE id = ?", changes)
     db.expire_all()
@@ -139,7 +150,28 @@ def group_new(db: DbSession, root_id: int, folder: str, frames: Sequence[dict[st
     session_ids, set_ids, counts = _group(db.connection(), root_id, folder, members)
     for place, frame in enumerate(frames):
         frame["session_id"], frame["set_id"] = session_ids.get(place), set_ids.get(place)
+    unread = [frame for frame in frames if frame["content_id"] is None]
+    if unread:
+        known = {frame["path"]: frame["session_id"] for frame in frames if frame["content_id"] is not None}
+        near = _near_sessions(known, [frame["path"] for frame in unread])
+        for frame in unread:
+            frame["session_id"] = near[frame["path"]]
     return counts
+
+
+def _near_sessions(known: Mapping[str, int | None], unread: Iterable[str]) -> dict[str, int | None]:
+    """The session of files of a folder of which nothing could be read: that of the neighbor with the most like name.
+
+    A person finds them there, quarantined; none for those beside a dark, say.
+    """
+    names = sorted(known)
+    found: dict[str, int | None] = {}
+    for path in unread:
+        place = bisect_left(names, path)
+        around = names[max(0, place - 1) : place + 1]
+        alike = max(around, key=lambda name: len(commonprefix((name, path))), default=None)  # noqa: RUF071 - letters
+        found[path] = None if alike is None else known[alike]
+    return found
 
 
 def is_new(db: DbSession, root_id: int, folder: str) -> bool:
@@ -206,7 +238,10 @@ class _Rows:
                 taken.add(before)
 
     def _free(self, row_id: int) -> bool:
-        """Whether a row is this folder's to take: no frame of it is still present in another folder."""
+        """Whether a row is this folder's to take: no frame of it is still present in another folder.
+
+        Files of which nothing could be read do not count: they are not known again when their folder was renamed.
+        """
         table = self.table
         row = self.connection.execute(
             select(table.c.root_id, table.c.folder).where(table.c.id == row_id)
@@ -216,7 +251,11 @@ class _Rows:
         if (row.root_id, row.folder) == (self.root_id, self.folder):
             return True
         here = and_(Frame.root_id == self.root_id, *directly_in(self.folder))
-        others = select(exists().where(_FRAMES.c[self.column] == row_id, ~Frame.missing, ~here))
+        others = select(
+            exists().where(
+                _FRAMES.c[self.column] == row_id, ~Frame.missing, Frame.content_id.is_not(None), ~here
+            )
+        )
         return self.connection.scalar(others) is not True
 
     def write(self, values: Callable[[Sequence[Member]], dict[str, Any]]) -> dict[int, int]:

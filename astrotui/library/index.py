@@ -145,10 +145,11 @@ class _RootIndexer:
                 if row is None:
                     fresh.append(file)
                     continue
-                frame_id, size, mtime_ns, missing = row
+                frame_id, size, mtime_ns, missing, unread = row
                 if frame_id <= self.last_id:
                     self.seen[frame_id] = 1
-                if reread or size != file.size or mtime_ns != file.mtime_ns:
+                # One that nothing is known of is read when it returns, and so finds its session.
+                if reread or size != file.size or mtime_ns != file.mtime_ns or (missing and unread):
                     fresh.append(file)
                 else:
                     self.report.unchanged += 1
@@ -175,16 +176,18 @@ class _RootIndexer:
         if found.unseen is not None:
             self.unseen.append((prefix + found.unseen).rstrip("/"))
 
-    def _known(self, folder: str) -> dict[str, tuple[int, int, int, bool]]:
-        """Id, size, time and absence by path of the frames that the catalogue has in a folder."""
+    def _known(self, folder: str) -> dict[str, tuple[int, int, int, bool, bool]]:
+        """Of the frames that the catalogue has in a folder, by path: id, size, time, absence, whether none could be read."""
         if not self.last_id:
             return {}
-        columns = select(Frame.path, Frame.id, Frame.size, Frame.mtime_ns, Frame.missing)
+        columns = select(
+            Frame.path, Frame.id, Frame.size, Frame.mtime_ns, Frame.missing, Frame.content_id.is_(None)
+        )
         with self.catalog.read() as db:
             rows = db.connection().execute(
                 columns.where(Frame.root_id == self.place.root_id, *directly_in(folder))
             )
-            return {path: (i, size, mtime, missing) for path, i, size, mtime, missing in rows.all()}
+            return {path: (i, size, time, gone, unread) for path, i, size, time, gone, unread in rows.all()}
 
     def _new_sidecar(self, folder: str) -> bool:
         """Whether a telescope wrote its session file after the frames were read: it tells of them, too."""

@@ -124,7 +124,8 @@ class IndexWriter:
                 root_id, path = homes.came_from[frame_id]
                 regrouped.add((root_id, folder_of(path)))
                 self.left |= {root_id} - {self.root_id}
-            regrouped -= self._insert(db, new, regrouped)
+            moved_in = {(self.root_id, folder_of(values["path"])) for _, values in changed}
+            regrouped -= self._insert(db, new, regrouped - moved_in)
             self._update(db, changed)
             _drop_measurements(db.connection(), replaced)
             self._set_pending(db, batch)
@@ -299,12 +300,16 @@ class IndexWriter:
     # --- files that are gone or back -------------------------------------------------------------------------------
 
     def finish(self, returned: Sequence[int]) -> None:
-        """Mark what vanished and what came back, and remove what is left empty."""
-        for value, ids in ((1, list(self.gone)), (0, returned)):
+        """Mark what vanished and what came back, and remove what is left empty.
+
+        A file of which nothing could ever be read leaves its session when it vanishes: there is nothing to miss.
+        """
+        left = "missing = 1, session_id = CASE WHEN content_id IS NULL THEN NULL ELSE session_id END"
+        for values, ids in ((left, list(self.gone)), ("missing = 0", returned)):
             for chunk in _chunks(ids, 4 * _CHUNK):
                 with self.catalog.write(durable=False) as db:
                     db.connection().exec_driver_sql(
-                        f"UPDATE frames SET missing = {value} WHERE id = ?", [(i,) for i in chunk]
+                        f"UPDATE frames SET {values} WHERE id = ?", [(i,) for i in chunk]
                     )
         self.report.missing += len(self.gone)
         self.report.returned += len(returned)

@@ -146,7 +146,7 @@ class _Run:
 def _unmeasured(
     catalog: Catalog, session_id: int, version: int, force: bool, report: MeasureReport
 ) -> list[Task]:
-    # Frames without a readable header belong to no session: what is quarantined in one was so by measuring.
+    # Files that indexing could not read are left to it: what else is quarantined was so by measuring.
     again = true() if force else Frame.quarantine.startswith(NOT_READ, autoescape=True)
     quarantine = or_(Frame.quarantine.is_(None), again)
     with catalog.read() as db:
@@ -154,7 +154,12 @@ def _unmeasured(
             select(Frame, Root.path, Measurement.version, Measurement.content_id)
             .join(Root, Frame.root_id == Root.id)
             .outerjoin(Measurement, Measurement.frame_id == Frame.id)
-            .where(Frame.session_id == session_id, Frame.missing.is_(False), quarantine)
+            .where(
+                Frame.session_id == session_id,
+                Frame.missing.is_(False),
+                Frame.content_id.is_not(None),
+                quarantine,
+            )
             .order_by(Frame.date_obs, Frame.path)
         ).all()
     tasks = []
@@ -239,6 +244,7 @@ def sessions_by_need(catalog: Catalog, session_ids: Sequence[int] | None = None)
         .where(
             Frame.session_id.is_not(None),
             Frame.missing.is_(False),
+            Frame.content_id.is_not(None),
             or_(
                 and_(
                     Frame.quarantine.is_(None),
