@@ -65,39 +65,18 @@ def index(state: State, roots: tuple[Path, ...], again: bool, emptied: bool, det
     if state.json:
         emit(asdict(report))
         return
-    changes = [
-        f"{count:,} {word}"
-        for count, word in (
-            (report.new, "new"), (report.changed, "changed"), (report.moved, "moved"), (report.returned, "back"),
-            (report.missing, "vanished"), (report.writing, "still being written, left for the next run"),
-            (report.unchanged, "unchanged"),
-        )
-        if count
-    ]  # fmt: skip
     for text in report.unread:
         if text not in told:
             note(f"NOT INDEXED: {text}")
-    say(
-        state,
-        f"{plural(report.frames, 'frame')} in {', '.join(report.roots)}: {', '.join(changes) or 'no change'}",
-    )
+    say(state, report.summary())
     if report.stacks:
         say(state, f"{plural(report.stacks, 'stack')} found at a new place")
     if report.duplicates:
         are = "is a copy" if report.duplicates == 1 else "are copies"
         files = plural(report.duplicates, "file")
         say(state, f"{files} of the library {are} of others; `astrotui sessions` tells which")
-    if report.quarantined:
-        note(f"{plural(report.quarantined, 'file')} quarantined, that is, not usable and left out:")
-        for problem in report.problems[:20]:
-            note(f"  {problem['path']}: {problem['reason']}")
-        if len(report.problems) > 20:
-            note(f"  and {len(report.problems) - 20:,} more; `astrotui index --json ROOT` lists all")
-    notes = [text for text in report.notes if text not in report.unread]
-    for text in notes[:20]:
+    for text in report.doubts():
         note(text)
-    if len(notes) > 20:
-        note(f"and {len(notes) - 20:,} more notes; `astrotui index --json ROOT` lists all")
 
 
 def _check_folders(catalog: "Catalog", folders: Sequence[Path], emptied: bool) -> list[str]:

@@ -33,6 +33,9 @@ def run_index(work: "Work") -> None:
     roots = [Path(root) for root in work.payload["roots"]]
     options = {name: bool(work.payload.get(name)) for name in ("again", "emptied")}
     report = index_roots(work.catalog, roots, work.progress, **options)
+    work.log.info("%s", report.summary())
+    for text in (*(f"NOT INDEXED: {text}" for text in report.unread), *report.doubts()):
+        work.log.warning("%s", text)
     work.set_result(asdict(report))
 
 

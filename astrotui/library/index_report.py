@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from astrotui.text import plural
+
+_MOST = 20  # files or notes that people are told of
+
 
 @dataclass
 class IndexReport:
@@ -30,3 +34,27 @@ class IndexReport:
     unread: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line for people: what the roots hold, and what changed."""
+        counts = (
+            (self.new, "new"), (self.changed, "changed"), (self.moved, "moved"), (self.returned, "back"),
+            (self.missing, "vanished"), (self.writing, "still being written, left for the next run"),
+            (self.unchanged, "unchanged"),
+        )  # fmt: skip
+        changes = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+        return f"{plural(self.frames, 'frame')} in {', '.join(self.roots)}: {changes or 'no change'}"
+
+    def doubts(self) -> list[str]:
+        """Lines for people: files that cannot be used and why, then the notes but those of roots that were not read."""
+        lines = []
+        if self.quarantined:
+            lines.append(f"{plural(self.quarantined, 'file')} quarantined, that is, not usable and left out:")
+            lines += [f"  {problem['path']}: {problem['reason']}" for problem in self.problems[:_MOST]]
+        if (more := len(self.problems) - _MOST) > 0:
+            lines.append(f"  and {more:,} more; `astrotui index --json ROOT` lists all")
+        notes = [text for text in self.notes if text not in self.unread]
+        lines += notes[:_MOST]
+        if (more := len(notes) - _MOST) > 0:
+            lines.append(f"and {more:,} more notes; `astrotui index --json ROOT` lists all")
+        return lines

@@ -53,9 +53,8 @@ class Follower:
         here = {job.id for job in live}
         ended = tuple(show(catalog, job_id) for job_id in sorted(self._waited - here))
         self._waited = here
-        found = {
-            job.id: result(catalog, job.id) for job in ended if job.kind == "solve" and job.status == "done"
-        }
+        told = [job.id for job in ended if job.kind in ("solve", "index") and job.status == "done"]
+        found = {job: result(catalog, job) for job in told}
         return News(running_words(live), ended, tuple(live), found)
 
 

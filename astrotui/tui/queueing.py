@@ -130,6 +130,9 @@ def tell_end(app: "App[Any]", job: "JobRecord", result: dict[str, Any] | None = 
         app.push_screen(
             MessageScreen(f"Job {job.id}: where it is in the sky", "\n".join(solved_lines(result)))
         )
+    elif job.status == "done" and result and (count := result.get("quarantined")):
+        why = f"{plural(count, 'file')} quarantined: l in Jobs (4) says which and why"
+        app.notify(f"job {job.id} is done: {name}; {why}", severity="warning", markup=False, timeout=8)
     elif job.status == "done":
         where = "; 5 shows it" if job.kind in ("stack", "compose", "watch") else ""
         app.notify(f"job {job.id} is done: {name}{where}", markup=False, timeout=3)

@@ -60,6 +60,18 @@ def rejected_before(catalog: Any, stack: "Stack") -> str:
     return clean(f"not given to it: {before} of {plural(len(lights), 'light')}, rejected before{why}", 300)
 
 
+def unusable_files(catalog: Any) -> dict[int, int]:
+    """How many files each job that indexed found unusable, those that found any."""
+    from sqlalchemy import select
+
+    from astrotui.catalog.models import Job
+
+    count = Job.result["quarantined"].as_integer()
+    query = select(Job.id, count).where(Job.kind == "index", Job.status == "done", count > 0)
+    with catalog.read() as db:
+        return {row[0]: row[1] for row in db.execute(query)}
+
+
 def session_name(catalog: Any, session_id: int) -> str:
     """Target and night of a session, for headings."""
     return session_facts(catalog, session_id).name

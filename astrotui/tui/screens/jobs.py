@@ -84,6 +84,7 @@ class JobsPlace(Place):
         self._rates: dict[int, tuple[str | None, float, int]] = {}
         self._log_text = ""
         self._order: dict[int, int] = {}
+        self._held: dict[int, int] = {}  # by job that indexed: files that cannot be used
 
     def _columns(self) -> "list[Column[JobRecord]]":
         return [
@@ -91,8 +92,13 @@ class JobsPlace(Place):
             Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
             Column("what", "What", 21, lambda j: j.title or j.kind, lambda j: j.title or j.kind),
             Column("time", "Time", 10, self._time, lambda j: self._order.get(j.id), "right"),
-            Column("progress", "Progress", 31, lambda j: Cell(j.error or "", "bad") if j.status == "failed" else bar(j)),
+            Column("progress", "Progress", 31, self._progress),
         ]  # fmt: skip
+
+    def _progress(self, job: "JobRecord") -> Cell:
+        if job.id in self._held:
+            return Cell(f"{self._held[job.id]:,} quarantined", "warn")
+        return Cell(job.error or "", "bad") if job.status == "failed" else bar(job)
 
     def _time(self, job: "JobRecord") -> str:
         place = self._order.get(job.id)
@@ -117,9 +123,10 @@ class JobsPlace(Place):
         return self.query_one("#jobs", RowTable)
 
     async def load(self) -> None:
-        jobs, self.paused = await self.read(_jobs)
-        if (order := queue_order(jobs)) != self._order:
-            self._order = order
+        jobs, self.paused, held = await self.read(_jobs)
+        told = queue_order(jobs), held
+        if told != (self._order, self._held):
+            self._order, self._held = told
             self.table.refresh()
         follow = self.table.cursor == 0  # who looks at the newest job wants to see the next one too
         self.table.set_rows(jobs)
@@ -154,6 +161,8 @@ class JobsPlace(Place):
         lines = [clean(first, 200)]
         if job.error:
             lines.append(clean(job.error, 400))
+        if held := self._held.get(job.id):
+            lines.append(f"{plural(held, 'file')} quarantined, not usable and left out: l says which and why")
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
         self.query_one("#detail", Words).update("\n".join(lines))
@@ -244,10 +253,11 @@ class JobsPlace(Place):
             super().action_back()
 
 
-def _jobs(catalog: Any) -> "tuple[list[JobRecord], bool]":
+def _jobs(catalog: Any) -> "tuple[list[JobRecord], bool, dict[int, int]]":
     from astrotui.jobs.queue import is_paused, list_jobs
+    from astrotui.tui.reading import unusable_files
 
-    return list_jobs(catalog), is_paused(catalog)
+    return list_jobs(catalog), is_paused(catalog), unusable_files(catalog)
 
 
 def _on_job(catalog: Any, name: str, job_id: int, *arguments: Any) -> None:
