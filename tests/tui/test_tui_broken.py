@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from textual.widgets import Log
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Job
@@ -35,9 +36,7 @@ async def test_broken_files_are_told_and_shown(
             log=logging.getLogger("astrotui.jobs"),
         )))  # fmt: skip
     said = caplog.text
-    assert (
-        "8 frames in" in said and "2 files quarantined" in said and "truncated" in said and "empty" in said
-    )
+    assert "8 frames in" in said and "2 files quarantined" in said and "truncated" in said and "empty" in said
     job = add_job(path, kind="index", title="index 1 folder", status="queued", payload=payload)
     app = make_app(path)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -47,13 +46,19 @@ async def test_broken_files_are_told_and_shown(
         app.follower.add(job)
         with Catalog.open(path) as catalog, catalog.write() as db:
             row = db.get_one(Job, job)
-            row.status, row.result = "done", results[0]
+            row.status, row.result, row.log = "done", results[0], str(tmp_path / "job.log")
+        (tmp_path / "job.log").write_text(said)
         told = "2 files quarantined: l in Jobs (4) says which and why"
         await until(pilot, lambda: any(told in str(note.message) for note in app._notifications))
         await pilot.press("4")
         await until(pilot, lambda: isinstance(app.screen, JobsPlace) and table(app).rows)
         await until(pilot, lambda: "2 files quarantined, not usable" in line(app.screen, "#detail"))
         await until(pilot, lambda: "2 quarantined" in str(table(app).render_line(1).text))
+        await pilot.press("l")
+        log = app.screen.query_one(Log)
+        await until(pilot, lambda: len(log.lines) > 4)
+        assert "the file is empty" in " ".join(" ".join(log.lines).split())
+        assert all(len(part) < 79 for part in log.lines)  # nothing is beyond the edge
         await pilot.press("1", "enter")
         await until(pilot, lambda: isinstance(app.screen, FramesPlace) and len(table(app).rows) == 10)
         why = [", ".join(frame.why) for frame in table(app).rows if frame.status == "quarantined"]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from functools import partial
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -204,7 +205,10 @@ class JobsPlace(Place):
             self._log_text = text
             log = self.query_one("#log", Log)
             log.clear()
-            log.write_lines([clean(line, 400) for line in text.splitlines()] or ["no log yet"])
+            width = max(20, self.table.size.width - 2)  # beside the log's bar
+            lines = [clean(line, 400) for line in text.splitlines()] or ["no log yet"]
+            # What matters stands at the end of many a line.
+            log.write_lines([part for line in lines for part in wrap(line, width, subsequent_indent="  ")])
 
     # --- changing the queue -----------------------------------------------------------------------------------------
 
