@@ -295,9 +295,16 @@ class AstroApp(AheadApp):
         self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
 
     def open_stack_form(
-        self, sessions: Sequence[int] = (), reference: int | None = None, comet: "Sequence[CometPlace]" = ()
+        self,
+        sessions: Sequence[int] = (),
+        reference: int | None = None,
+        comet: "Sequence[CometPlace]" = (),
+        then: Callable[[], None] | None = None,
     ) -> None:
-        """Ask how to stack the present session, or several; `comet` has its marks in two frames."""
+        """Ask how to stack the present session, or several; `comet` has its marks in two frames.
+
+        `then` is called when that is queued.
+        """
         from astrotui.tui.screens.stack_form import StackForm
 
         chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
@@ -309,6 +316,8 @@ class AstroApp(AheadApp):
             if jobs:
                 for job in jobs:
                     self.follower.add(job)
+                if then is not None:
+                    then()
                 self.notify(f"job {', '.join(map(str, jobs))} stacks; it goes on when you quit")
                 self.switch_mode("jobs")
 

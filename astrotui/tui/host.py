@@ -61,9 +61,13 @@ class Host(Protocol):
         """Ask for a folder and index it."""
 
     def open_stack_form(
-        self, sessions: Sequence[int] = ..., reference: int | None = ..., comet: "Sequence[Place]" = ...
+        self,
+        sessions: Sequence[int] = ...,
+        reference: int | None = ...,
+        comet: "Sequence[Place]" = ...,
+        then: Callable[[], None] | None = ...,
     ) -> None:
-        """Ask how to stack the present session, or several."""
+        """Ask how to stack the present session, or several; `then` is called when that is queued."""
 
     async def background(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in a thread."""

@@ -55,7 +55,7 @@ COLUMNS: list[Column["SessionRecord"]] = [
     Column("total", "Total", 7, lambda s: duration(s.integration_s), lambda s: s.integration_s, "right", True),
     Column(
         "attention", "Attention", 15, lambda s: Cell(", ".join(attention(s)), "warn"), lambda s: len(attention(s)),
-        descending=True,
+        descending=True, listed=True,
     ),
 ]  # fmt: skip
 
@@ -119,7 +119,10 @@ TARGET_COLUMNS: list[Column[Target]] = [
         lambda t: sum(map(kept, t.sessions)), "right", True,
     ),
     Column("total", "Total", 8, lambda t: duration(t.integration_s), lambda t: t.integration_s, "right", True),
-    Column("attention", "Attention", 20, lambda t: Cell(", ".join(t.needs), "warn"), lambda t: len(t.needs), descending=True),
+    Column(
+        "attention", "Attention", 20, lambda t: Cell(", ".join(t.needs), "warn"), lambda t: len(t.needs),
+        descending=True, listed=True,
+    ),
 ]  # fmt: skip
 
 

@@ -86,6 +86,10 @@ class LibraryPlace(Place):
         if not self.by_target:
             self.astro.session_id = session.id if session is not None else None
 
+    def _follow_target(self, target: "Target | None") -> None:
+        if self.by_target:
+            self.astro.session_id = target.sessions[0].id if target is not None else None
+
     @property
     def table(self) -> "RowTable[SessionRecord]":
         """The table of sessions."""
@@ -96,6 +100,7 @@ class LibraryPlace(Place):
         if not self.query("#targets"):
             targets = RowTable(TARGET_COLUMNS, key=lambda t: t.name, empty=self.table.empty, id="targets")
             targets.display = False
+            targets.at_once = self._follow_target
             await self.query_one("#library").mount(targets, after=self.table)
             self._list_targets()
 
@@ -129,7 +134,7 @@ class LibraryPlace(Place):
         if self.query_text or self.only_attention:
             return "no session matches: esc takes the filter away"
         if reading := working(self.astro.live, "index"):
-            return f"{reading}; sessions appear here by themselves"
+            return f"{reading}; sessions will appear here"
         return "no sessions yet: f adds a folder of frames, and with it all folders in it"
 
     async def load(self) -> None:
@@ -144,7 +149,7 @@ class LibraryPlace(Place):
     def _note(self) -> None:
         """Totals of what is listed, and what it was narrowed to."""
         records = self.table.rows
-        marked = [record for record in records if record.id in self.marked]
+        marked = [] if self.by_target else [record for record in records if record.id in self.marked]
         total = duration(sum(record.integration_s for record in marked or records))
         words = f"{len(marked)} marked, {total}" if marked else f"{plural(len(records), 'session')}, {total}"
         limits = [self.query_text] * bool(self.query_text) + ["!"] * self.only_attention
@@ -200,15 +205,17 @@ class LibraryPlace(Place):
         (self.targets if self.by_target else self.table).choose()
 
     def action_mark(self) -> None:
-        """Mark what is under the cursor, or take its mark away."""
+        """Mark the session under the cursor, or take its mark away."""
         if self.by_target:
-            chosen = {s.id for s in self.targets.row.sessions} if self.targets.row is not None else set()
-        else:
-            chosen = {self.table.row.id} if self.table.row is not None else set()
-        self.marked = self.marked - chosen if chosen <= self.marked else self.marked | chosen
+            self.notify("marks are for sessions: v lists them; t here stacks all of the target", timeout=4)
+        elif self.table.row is not None:
+            self._mark(self.marked ^ {self.table.row.id})
+            self.table.action_move(1)
+
+    def _mark(self, sessions: set[int]) -> None:
+        self.marked = sessions
         self.table.refresh()
         self._note()
-        (self.targets if self.by_target else self.table).action_move(1)
 
     async def action_targets(self) -> None:
         """Targets with their totals, or sessions again; the cursor stays on what it was about."""
@@ -220,6 +227,7 @@ class LibraryPlace(Place):
         self.by_target = not self.by_target
         self.table.display, self.targets.display = not self.by_target, self.by_target
         self.focus_main()
+        self._note()
         if self.by_target and here is not None:
             self.targets.go_to(here.target or "")
             if self.targets.row is not None:
@@ -240,17 +248,22 @@ class LibraryPlace(Place):
     def action_where(self) -> None:
         from astrotui.tui.screens.where import WhereScreen
 
-        if (session := self.table.row) is not None:
+        if (session := self._session) is not None:
             self.app.push_screen(WhereScreen("This session", {"folder": session.path}))
 
     def _chosen_sessions(self) -> "list[SessionRecord]":
-        """The sessions that are marked, else those of the target or the session under the cursor."""
-        chosen = [s for s in self.table.rows if s.id in self.marked]
-        if not chosen and self.by_target and self.targets.row is not None:
-            chosen = list(self.targets.row.sessions)
-        elif not chosen and self.table.row is not None:
-            chosen = [self.table.row]
-        return chosen
+        """The sessions that are marked, else the one under the cursor; those of the target where targets are listed."""
+        if self.by_target:
+            return list(self.targets.row.sessions) if self.targets.row is not None else []
+        marked = [s for s in self.table.rows if s.id in self.marked]
+        return marked or ([self.table.row] if self.table.row is not None else [])
+
+    @property
+    def _session(self) -> "SessionRecord | None":
+        """The session under the cursor, of a target its first one."""
+        if self.by_target:
+            return self.targets.row.sessions[0] if self.targets.row is not None else None
+        return self.table.row
 
     def action_edit(self) -> None:
         """Correct or annotate the session, or all that are marked."""
@@ -264,7 +277,7 @@ class LibraryPlace(Place):
         """Ask, then stack live what arrives in the session's folder."""
         from astrotui.tui.screens.message import QuestionScreen
 
-        session, settings = self.table.row, self.astro.settings
+        session, settings = self._session, self.astro.settings
         if session is None:
             return
 
@@ -293,12 +306,9 @@ class LibraryPlace(Place):
         self.astro.queue_measure()
 
     def action_stack(self) -> None:
-        """Stack what is marked, else the target or session under the cursor."""
-        listed = {session.id for session in self.table.rows}
-        chosen = tuple(sorted(self.marked & listed))
-        if not chosen and self.by_target and self.targets.row is not None:
-            chosen = tuple(session.id for session in self.targets.row.sessions)
-        self.astro.open_stack_form(chosen)
+        """Stack the target under the cursor, or the session, or all that are marked, whose marks go when that is queued."""
+        chosen = tuple(sorted(session.id for session in self._chosen_sessions()))
+        self.astro.open_stack_form(chosen, then=lambda: self._mark(self.marked - set(chosen)))
 
     def action_index(self) -> None:
         self.astro.queue_index()
@@ -310,10 +320,8 @@ class LibraryPlace(Place):
         """Out of the filter line; then marks, the filter, the targets go."""
         if self.filtering:
             super().action_back()
-        elif self.marked:
-            self.marked = set()
-            self.table.refresh()
-            self._note()
+        elif self.marked and not self.by_target:
+            self._mark(set())
         elif self.only_attention and not self.query_text:
             self.action_attention()
         elif self.by_target and not self.query_text:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from astrotui.text import clean
+from astrotui.tui.widgets.fit import fit, whole_items
 from astrotui.tui.widgets.lines import DrawsLines
 
 Row = TypeVar("Row")
@@ -44,6 +44,7 @@ class Column(Generic[Row]):
     roomy : shown only where the table is at least so many cells wide
     hold : rows stay where they are when this value changes, until the table is sorted again; for what a
         person changes key by key
+    listed : its text is items with commas between; where there is not room for all, the last ones are only counted
     """
 
     key: str
@@ -55,6 +56,7 @@ class Column(Generic[Row]):
     descending: bool = False
     hold: bool = False
     roomy: int = 0
+    listed: bool = False
 
 
 class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
@@ -280,7 +282,7 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
             self.post_message(self.Chosen(self, self.row))
 
     def action_sort_next(self) -> None:
-        names = [c.key for c in self.columns if c.sort is not None]
+        names = [c.key for c in self._seen() if c.sort is not None]  # else nobody would see by what
         if names:
             after = names.index(self.sorted_by) + 1 if self.sorted_by in names else 0
             self.sort_by(names[after % len(names)], None)
@@ -377,20 +379,6 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
             if own is not run_style:
                 segments += [Segment(run, run_style)] if run else []
                 run, run_style = "", own
-            run += _fit(raw, width, column.align) + " "
+            run += fit(whole_items(raw, width) if column.listed else raw, width, column.align) + " "
         segments.append(Segment(run, run_style))
         return Strip(segments).adjust_cell_length(whole, style)
-
-
-def _fit(raw: str, width: int, align: str) -> str:
-    """Text in just so many cells."""
-    # What comes from files may hold anything; most of it is harmless and needs no second look.
-    if raw.isascii() and raw.isprintable() and len(raw) <= width:
-        return raw.rjust(width) if align == "right" else raw.ljust(width)
-    text = clean(raw, 400)
-    room = width - cell_len(text)  # wide characters take two cells
-    if room < 0:
-        text = set_cell_size(text, max(width - 1, 0)) + "…"
-    elif align == "right":
-        text = " " * room + text
-    return set_cell_size(text, width)
