@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import CalibrationSet, Frame
+from astrotui.catalog.models import CalibrationSet, Frame, Session
 from astrotui.errors import CatalogError
 from astrotui.tui.reading import rejected_before
 from astrotui.tui.screens.cull import CullScreen
@@ -155,3 +155,20 @@ async def test_only_a_catalogue_that_is_there_is_called_busy(
         may_end.set()
         await until(pilot, lambda: type(app.screen).__name__ == "TroubleScreen")
         assert told[-1:] == ["gone"] and any("busy" in text for text in told) is not new
+
+
+async def test_a_session_that_tells_nothing_is_named_by_its_number(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        session = db.query(Session).filter(Session.target == "M 45").one()
+        for name in ("target", "night", "exposure_s", "gain", "temperature_c"):
+            setattr(session, name, None)
+        number = session.id
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        table(app).go_to(number)
+        await pilot.press("d")
+        said = f"dark for session {number} without a target (exposure and gain unknown): none fits"
+        await until(pilot, lambda: line(app.screen, "#head") == said)

@@ -287,8 +287,9 @@ def _head(session: "Session", match: "Match", kind: str) -> str:
     settings = [_g(session.exposure_s, " s")] if session.exposure_s is not None else []
     settings += [f"gain {session.gain:g}"] if session.gain is not None else []
     settings += [f"{session.temperature_c:.0f} °C"] if session.temperature_c is not None else []
-    name = f"{session.target or '(no target)'} {session.night or ''}".strip()
-    return clean(f"{kind} for {name} ({', '.join(settings)}): {verdict}", 200)
+    name = f"{session.target or f'session {session.id} without a target'} {session.night or ''}".strip()
+    known = ", ".join(settings) or "exposure and gain unknown"
+    return clean(f"{kind} for {name} ({known}): {verdict}", 200)
 
 
 def _pin(catalog: Any, session_id: int, kind: str, choice: str) -> None:
