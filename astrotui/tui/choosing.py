@@ -1,7 +1,7 @@
 """Choosing frames: how they are listed, and their state on screen ahead of the catalogue's."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from astrotui.tui.reading import SessionFacts
 
 ByHand = Literal["undecided", "accepted", "rejected"]
-# What was undone or redone, its frame if it was a single one, and the session it was in.
-Travel = Callable[[Any], tuple[str, int | None, int | None]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was undone or redone, its frame if it was a single one, and the session it was in, if that was one."""
+
+    words: str
+    frame: int | None
+    session: int | None
+    session_name: str
+
+
+Travel = Callable[[Any], Step]
 
 _MARKS: dict[str, tuple[str, Tone]] = {
     "undecided": ("·", ""),
@@ -36,8 +47,13 @@ def _mark(frame: "FrameRecord") -> Cell:
     return Cell(*_MARKS[frame.status])
 
 
-def _why(frame: "FrameRecord") -> Cell:
-    return Cell(", ".join(frame.why), "bad" if frame.status == "rejected" else "dim")
+def _why(frame: "FrameRecord") -> str:
+    """Of a missing frame nothing matters as much as that."""
+    return ", ".join(["missing"] * (frame.status == "missing") + list(frame.why))
+
+
+def _why_cell(frame: "FrameRecord") -> Cell:
+    return Cell(_why(frame), "bad" if frame.status == "rejected" else "dim")
 
 
 def short_name(frame: "FrameRecord") -> str:
@@ -61,7 +77,8 @@ def details(frame: "FrameRecord") -> str:
     if said := remarks(frame.note, frame.rating, frame.tags):
         lines.append(said)
     if frame.score is None:
-        return "\n".join([*lines, "not measured: m measures the session"])
+        usable = frame.status not in ("missing", "quarantined")
+        return "\n".join([*lines, *["not measured: m measures the session"] * usable])
     lines += [
         f"FWHM {_number(frame.fwhm_px, 2)} px, HFR {_number(frame.hfr_px, 2)} px, "
         f"eccentricity {_number(frame.eccentricity, 2)}, {_number(frame.stars, 0)} stars",
@@ -90,7 +107,7 @@ COLUMNS: list[Column["FrameRecord"]] = [
     Column("noise", "Noise", 6, lambda f: _number(f.noise_adu, 1), lambda f: f.noise_adu, "right"),
     Column("hfr", "HFR", 5, lambda f: _number(f.hfr_px, 2), lambda f: f.hfr_px, "right", roomy=110),
     Column("time", "Time", 8, lambda f: f"{f.date:%H:%M:%S}" if f.date else "–", lambda f: f.date, roomy=100),
-    Column("why", "Why", 12, _why, lambda f: ", ".join(f.why), hold=True),
+    Column("why", "Why", 12, _why_cell, _why, hold=True),
 ]  # fmt: skip
 
 
@@ -214,26 +231,28 @@ def decide_one(catalog: Any, frame_id: int, name: str, verdict: ByHand) -> "Choi
     )
 
 
-def undo_one(catalog: Any) -> tuple[str, int | None, int | None]:
+def undo_one(catalog: Any) -> Step:
     """Take back the last decision."""
     from astrotui.library.choose import undo
 
     return _about(catalog, undo(catalog)[0])
 
 
-def redo_one(catalog: Any) -> tuple[str, int | None, int | None]:
+def redo_one(catalog: Any) -> Step:
     """Decide again what was undone last."""
     from astrotui.library.choose import redo
 
     return _about(catalog, redo(catalog)[0])
 
 
-def _about(catalog: Any, choice: "Choice") -> tuple[str, int | None, int | None]:
+def _about(catalog: Any, choice: "Choice") -> Step:
     from sqlalchemy import select
 
     from astrotui.catalog.models import Decision, DecisionBatch
+    from astrotui.tui.reading import session_name
 
     with catalog.read() as db:
         frames = db.scalars(select(Decision.frame_id).where(Decision.batch_id == choice.batch).limit(2)).all()
         session = db.scalar(select(DecisionBatch.session_id).where(DecisionBatch.id == choice.batch))
-    return choice.description, frames[0] if len(frames) == 1 else None, session
+    name = "several sessions" if session is None else session_name(catalog, session)
+    return Step(choice.description, frames[0] if len(frames) == 1 else None, session, name)

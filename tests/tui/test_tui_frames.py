@@ -10,6 +10,8 @@ from textual.widgets import Static
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Decision, DecisionBatch, Frame, Measurement
+from astrotui.library.choose import decide
+from astrotui.library.listing import list_frames, list_sessions
 from astrotui.tui import queueing
 from astrotui.tui.choosing import light
 from astrotui.tui.pictures import frame_picture
@@ -297,3 +299,44 @@ def test_a_session_is_measured_once(catalog_file: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("astrotui.jobs.launch.ensure_worker", lambda catalog: None)
     with Catalog.open(catalog_file) as catalog:
         assert queueing.measure(catalog, 2) == queueing.measure(catalog, 2) != queueing.measure(catalog, 1)
+
+
+async def test_what_is_undone_elsewhere_is_told_with_its_session(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    with Catalog.open(catalog_file) as catalog:
+        (other,) = list_sessions(catalog, "target:m51")
+        frame = list_frames(catalog, [other.id])[0]
+        decide(catalog, [frame.id], "rejected", description="frame 9 rejected")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_m42(pilot)
+        for key, word in (("u", "undone"), ("ctrl+r", "done again")):
+            await pilot.press(key)
+            told = f"{word}: frame 9 rejected in M 51 2025-04-02"
+            await until(pilot, lambda told=told: told in [str(n.message) for n in app._notifications])
+
+
+async def test_blinking_without_scores_says_what_it_lacks(make_app: MakeApp, catalog_file: Path) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.query(Measurement).delete()
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_m42(pilot)
+        await pilot.press("j", "b")
+        await until(pilot, lambda: any("m measures" in str(n.message) for n in app._notifications))
+
+
+async def test_a_missing_frame_says_so(make_app: MakeApp, catalog_file: Path) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        frame = db.query(Frame).filter(Frame.session_id.is_not(None), Frame.sequence == BAD[0]).one()
+        frame.missing = True
+        db.query(Measurement).filter(Measurement.frame_id == frame.id).delete()
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        screen = await open_m42(pilot)
+        screen.table.go_to(frame.id)
+        row = screen.table.cursor + 1 - screen.table.scroll_offset.y
+        assert screen.table.render_line(row).text.rstrip().endswith("missing")
+        await until(pilot, lambda: line(screen, "#file").startswith("missing"))
+        assert "m measures" not in line(screen, "#file")

@@ -205,14 +205,15 @@ class FramesPlace(Place):
 
         async def work() -> None:
             try:
-                words, frame, session = await writing
+                step = await writing
             finally:
                 self.frames.written()
             await self.load()
-            if session == self.astro.session_id and frame is not None:
-                self.table.go_to(frame)
-            elsewhere = "" if session == self.astro.session_id else " (in another session)"
-            self.notify(f"{word}: {words}{elsewhere}", markup=False, timeout=3)
+            here = step.session == self.astro.session_id
+            if here and step.frame is not None:
+                self.table.go_to(step.frame)
+            where = "" if here else f" in {clean(step.session_name, 60)}"
+            self.notify(f"{word}: {step.words}{where}", markup=False, timeout=3 if here else 6)
 
         start(self, work, group="decide")
 
@@ -234,6 +235,9 @@ class FramesPlace(Place):
             self._show(self.table.row)
             return
         frame, best = self.table.row, self.frames.best()
+        if frame is not None and self.frames.unmeasured:
+            self.notify("blinking needs scores, to know the best frame: m measures the session")
+            return
         if best is None or frame is None or best.id == frame.id:
             self.notify("this is the best frame; blink another one against it")
             return
