@@ -27,6 +27,7 @@ from astrotui.text import clean, duration, plural
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
+    from astrotui.library.session_list import SessionRecord
 
 
 @click.command()
@@ -120,7 +121,7 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
             r.id, r.target or "(no target)", r.night or "–", r.camera or r.device or "–",
             "–" if r.exposure_s is None else f"{r.exposure_s:g} s", number(r.gain, 0), r.filter or "–",
             f"{r.lights - r.rejected - r.missing - r.quarantined}/{r.lights}", duration(r.integration_s),
-            r.dark["grade"] if r.dark else "none", _attention(r.unmeasured, len(r.warnings)),
+            r.dark["grade"] if r.dark else "none", _attention(r),
         )
         for r in records
     ]  # fmt: skip
@@ -151,12 +152,10 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
 _MOST_WARNINGS = 20  # below the table
 
 
-def _attention(unmeasured: int, warnings: int) -> str:
-    parts = [
-        f"{unmeasured} unmeasured" if unmeasured else "",
-        plural(warnings, "warning") if warnings else "",
-    ]
-    return ", ".join(part for part in parts if part)
+def _attention(session: "SessionRecord") -> str:
+    counts = ((getattr(session, name), name) for name in ("quarantined", "missing", "unmeasured"))
+    parts = [f"{count} {name}" for count, name in counts if count]
+    return ", ".join([*parts, *[plural(len(session.warnings), "warning")] * bool(session.warnings)])
 
 
 @click.command(context_settings=QUERY_SETTINGS)

@@ -39,6 +39,23 @@ def test_json_keeps_its_keys(run: Run, samples: Path) -> None:
     assert len(run("darks", "--json").json) == 6
 
 
+def test_broken_and_vanished_files_are_listed_with_their_session(
+    run: Run, samples: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "LIGHT"
+    shutil.copytree(samples / "NINA" / "2025-04-02" / "M 51" / "LIGHT", folder)
+    first, second, *_ = sorted(folder.iterdir())
+    first.write_bytes(b"")
+    assert "1 file quarantined" in run("index", tmp_path).err
+    second.unlink()
+    run("index", tmp_path)
+    assert "1 quarantined, 1 missing, 8 unmeasured" in run("sessions").out
+    (session,) = run("sessions", "--json").json
+    assert (session["lights"], session["undecided"], session["quarantined"]) == (10, 8, 1)
+    (held,) = run("frames", str(session["id"]), "status:quarantined", "--json").json
+    assert held["path"] == str(first) and "empty" in held["reasons"][0] and held["date"] is None
+
+
 def test_sessions_by_id_folder_and_query(run: Run, samples: Path) -> None:
     run("index", samples)
     by_folder = run("frames", samples / "DWARF_II", "--json").json
