@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Stack
 from astrotui.errors import AstrotuiError, UsageError
+from astrotui.imaging.stretch import linear_stretch
 from astrotui.jobs import queue
+from astrotui.rendering.develop import Development
 from astrotui.rendering.looks import Look
 from astrotui.rendering.protocol import ChannelStatistics, View
 from astrotui.tui.exporting import FORMATS, export_file, free_name, parse_longest
@@ -138,6 +141,29 @@ async def test_the_look_follows_each_choice(make_app: MakeApp, result: Path) -> 
         await until(pilot, lambda: asked[-1].look == Look())
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.screen_stack[0])
+
+
+async def test_brightness_changes_under_each_stretch(make_app: MakeApp, result: Path) -> None:
+    ramp = np.linspace(0, 0.4, 100, dtype=np.float32).reshape(10, 10)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "5", "stacks")
+        asked = app.pictures.asked
+        await until(pilot, lambda: asked)
+        for stretch in ("auto", "asinh", "ghs", "zscale", "percentile", "linear"):
+            await until(pilot, lambda name=stretch: asked[-1].look.stretch == name)
+            before = asked[-1].look
+            await pilot.press("right_square_bracket", "right_square_bracket")
+            await until(pilot, lambda: asked[-1].look.mid < 0.4)
+            brighter = Development(asked[-1].look, 1, None, None, linear_stretch())
+            plain = Development(before, 1, None, None, linear_stretch())
+            row, column = np.arange(10.0), np.arange(10.0)
+            image = ramp[np.newaxis]
+            assert brighter.show(image, row, column)[0].mean() > 1.2 * plain.show(image, row, column)[0].mean()
+            await pilot.press("left_square_bracket", "left_square_bracket")
+            await until(pilot, lambda: asked[-1].look.mid == 0.5)
+            assert asked[-1].look == before
+            await pilot.press("w")
 
 
 def test_every_choice_of_a_look_is_in_its_form() -> None:

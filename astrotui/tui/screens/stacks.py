@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from astrotui.rendering.looks import Look
+from astrotui.rendering.looks import RANGES, Look
 from astrotui.rendering.service import View
 from astrotui.text import clean, duration, plural
 from astrotui.tui import queueing
@@ -73,9 +73,9 @@ class StacksPlace(Place):
         Binding("y", "where", "Path", id="stacks.where", tooltip="Where result, manifest and picture are"),
         Binding("P", "solve", "Plate solve", show=False, id="stacks.solve",
                 tooltip="Find where it lies in the sky, by a plate solver"),
-        Binding("left_square_bracket", "target(-0.03)", "Dim", show=False, key_display="[", id="stacks.darker",
+        Binding("left_square_bracket", "brightness(0.8)", "Dim", show=False, key_display="[", id="stacks.darker",
                 tooltip="Darker"),
-        Binding("right_square_bracket", "target(0.03)", "Bright", show=False, key_display="]", id="stacks.brighter",
+        Binding("right_square_bracket", "brightness(1.25)", "Bright", show=False, key_display="]", id="stacks.brighter",
                 tooltip="Brighter"),
         Binding("n", "saturation(0.25)", "More color", show=False, id="stacks.more_color", tooltip="More color"),
         Binding("N", "saturation(-0.25)", "Less color", show=False, id="stacks.less_color", tooltip="Less color"),
@@ -244,8 +244,11 @@ class StacksPlace(Place):
         place = _STRETCHES.index(self.look.stretch) if self.look.stretch in _STRETCHES else 0
         self._take(replace(self.look, stretch=_STRETCHES[(place + 1) % len(_STRETCHES)]))  # type: ignore[arg-type]
 
-    def action_target(self, step: float) -> None:
-        self._take(replace(self.look, target=min(max(round(self.look.target + step, 2), 0.02), 0.8)))
+    def action_brightness(self, factor: float) -> None:
+        """Make faint light so many times brighter, by the middle of the levels: that has an effect on every stretch."""
+        low, high = RANGES["mid"]
+        mid = self.look.mid / (self.look.mid + (1 - self.look.mid) * factor)
+        self._take(replace(self.look, mid=min(max(round(mid, 3), low), high)))
 
     def action_saturation(self, step: float) -> None:
         now = 1.0 if self.look.saturation is None else self.look.saturation
