@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Session
+from astrotui.catalog.models import Session, Stack
 from astrotui.jobs.records import JobRecord
 from astrotui.tui import app as app_module
 from astrotui.tui.screens.jobs import bar
 from astrotui.tui.sessions import fit_path
-from tests.tui.conftest import MakeApp, add_job, until
+from tests.tui.conftest import NOW, MakeApp, add_job, until
 from tests.tui.test_tui_frames import line
-from tests.tui.test_tui_places import table
+from tests.tui.test_tui_places import show, table
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3])
@@ -54,6 +54,40 @@ async def test_a_folder_that_is_read_is_told_where_nothing_is_yet(make_app: Make
             empty, kind="index", title="index 1 folder", status="running", stage="reading", done=3, total=9
         )
         await until(pilot, lambda: "3/9" in table(app)._said)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 50)])
+async def test_a_wide_terminal_cuts_no_more_than_a_narrow_one(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    name = "M_51_60s_B_2025-04-02.fits"
+    (tmp_path / name).write_bytes(b"not read here")
+    summary = {
+        "reference": None, "dark": None, "flat": None, "bias": None, "integration_s": 600.0, "seconds": 4.0,
+        "rejected_fraction": 0.0, "noise_adu": 3.2, "fwhm_px": 2.5, "stages": {}, "warnings": [], "frames_skipped": [],
+    }  # fmt: skip
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.add(
+            Stack(
+                created=NOW,
+                tags=[],
+                output=str(tmp_path / name),
+                target="M 51",
+                sessions=[3],
+                frames_used=10,
+                summary=summary,
+            )
+        )
+    add_job(catalog_file, kind="watch", title=f"watch {name}")
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await show(pilot, "5", "stacks")
+        await until(pilot, lambda: table(app).rows)
+        shown = name if size[0] != 120 else name[:21]  # 120 columns leave half of them to the picture
+        assert shown in table(app).render_line(1).text
+        await show(pilot, "4", "jobs")
+        await until(pilot, lambda: table(app).rows)
+        assert (f"watch {name}" in table(app).render_line(1).text) == (size[0] > 80)
 
 
 def test_compiling_is_said_in_words() -> None:

@@ -159,7 +159,9 @@ async def test_brightness_changes_under_each_stretch(make_app: MakeApp, result: 
             plain = Development(before, 1, None, None, linear_stretch())
             row, column = np.arange(10.0), np.arange(10.0)
             image = ramp[np.newaxis]
-            assert brighter.show(image, row, column)[0].mean() > 1.2 * plain.show(image, row, column)[0].mean()
+            assert (
+                brighter.show(image, row, column)[0].mean() > 1.2 * plain.show(image, row, column)[0].mean()
+            )
             await pilot.press("left_square_bracket", "left_square_bracket")
             await until(pilot, lambda: asked[-1].look.mid == 0.5)
             assert asked[-1].look == before

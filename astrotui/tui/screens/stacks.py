@@ -47,8 +47,8 @@ COLUMNS: list[Column[Stack]] = [
     Column("target", "Target", 12, lambda s: s["target"] or "–", lambda s: s["target"]),
     Column("frames", "Frames", 6, lambda s: str(s["frames_used"]), lambda s: s["frames_used"], "right", True),
     Column("total", "Total", 8, lambda s: duration(s["integration_s"]), lambda s: s["integration_s"], "right", True),
-    Column("noise", "Noise", 6, lambda s: number(s["noise_adu"]), lambda s: s["noise_adu"], "right"),
-    Column("fwhm", "FWHM", 5, lambda s: number(s["fwhm_px"]), lambda s: s["fwhm_px"], "right"),
+    Column("noise", "Noise", 6, lambda s: number(s["noise_adu"]), lambda s: s["noise_adu"], "right", roomy=75),
+    Column("fwhm", "FWHM", 5, lambda s: number(s["fwhm_px"]), lambda s: s["fwhm_px"], "right", roomy=75),
     Column("file", "File", 16, _file, lambda s: s["output"]),
 ]  # fmt: skip
 

@@ -42,6 +42,7 @@ class Column(Generic[Row]):
     sort : what a row is sorted by (None last); None means that the column cannot be sorted
     descending : a first sort puts the largest on top
     roomy : shown only where the table is at least so many cells wide
+    most : grows to so many cells before the last column does
     hold : rows stay where they are when this value changes, until the table is sorted again; for what a
         person changes key by key
     listed : its text is items with commas between; where there is not room for all, the last ones are only counted
@@ -57,6 +58,7 @@ class Column(Generic[Row]):
     hold: bool = False
     roomy: int = 0
     listed: bool = False
+    most: int = 0
 
 
 class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
@@ -323,9 +325,14 @@ class RowTable(DrawsLines, ScrollView, Generic[Row], can_focus=True, inherit_bin
         """Columns and their widths, worked out once for each width of the table."""
         if self._laid_out is None or self._laid_out[0] != width:
             seen = [column for column in self.columns if column.roomy <= width]
-            fixed = [column.width for column in seen]
-            rest = width - sum(fixed[:-1]) - len(fixed)
-            self._laid_out = (width, seen, [*fixed[:-1], max(fixed[-1], rest)])
+            widths = [column.width for column in seen]
+            rest = max(width - sum(widths) - len(widths), 0)
+            for place, column in enumerate(seen[:-1]):
+                more = min(rest, max(column.most - column.width, 0))
+                widths[place] += more
+                rest -= more
+            widths[-1] += rest
+            self._laid_out = (width, seen, widths)
         return self._laid_out[1:]
 
     def on_focus(self) -> None:
