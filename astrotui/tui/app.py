@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -300,6 +300,7 @@ class AstroApp(AheadApp):
         reference: int | None = None,
         comet: "Sequence[CometPlace]" = (),
         then: Callable[[], None] | None = None,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         """Ask how to stack the present session, or several; `comet` has its marks in two frames.
 
@@ -318,10 +319,11 @@ class AstroApp(AheadApp):
                     self.follower.add(job)
                 if then is not None:
                     then()
-                self.notify(f"job {', '.join(map(str, jobs))} stacks; it goes on when you quit")
+                said = "stacks; it goes" if len(jobs) == 1 else "stack; they go"
+                self.notify(f"{_numbered(jobs)} {said} on when you quit")
                 self.switch_mode("jobs")
 
-        self.push_screen(StackForm(chosen, reference, comet), queued)
+        self.push_screen(StackForm(chosen, reference, comet, names), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
@@ -363,8 +365,13 @@ class AstroApp(AheadApp):
                 "waiting until your last decisions are in the catalogue; q again to leave without", timeout=30
             )
         await writing
-        going = ", ".join(str(job.id) for job in self.live)
-        self.exit(message=f"astrotui: job {going} goes on; `astrotui jobs` shows it" if going else None)
+        said = (
+            "goes on; `astrotui jobs` shows it"
+            if len(self.live) == 1
+            else "go on; `astrotui jobs` shows them"
+        )
+        going = _numbered([job.id for job in self.live])
+        self.exit(message=f"astrotui: {going} {said}" if self.live else None)
 
     def _ask_to_leave(self) -> None:
         from astrotui.tui.screens.message import QuestionScreen
@@ -391,3 +398,8 @@ class AstroApp(AheadApp):
     def on_unmount(self) -> None:
         self._end_pictures()
         self.store.close(wait=not self._leaving)
+
+
+def _numbered(jobs: Sequence[int]) -> str:
+    """`job 8`, or `jobs 8, 9`."""
+    return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"

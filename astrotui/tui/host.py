@@ -1,6 +1,6 @@
 """What screens and widgets may ask of the app; it keeps them from importing the app that imports them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -66,6 +66,7 @@ class Host(Protocol):
         reference: int | None = ...,
         comet: "Sequence[Place]" = ...,
         then: Callable[[], None] | None = ...,
+        names: Mapping[int, str] | None = ...,
     ) -> None:
         """Ask how to stack the present session, or several; `then` is called when that is queued."""
 

@@ -1,6 +1,6 @@
 """What the stack form knows and asks for: sessions that go together, calibration that fits, the request itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from astrotui.library.calibrators import Candidate
 
 KINDS = ("dark", "flat", "bias")
+NO_NAMES: Mapping[int, str] = {}
 _MOST_SETS = 3  # besides the one that is chosen; any other can be typed or pinned
 _NUMBERS = ("low", "high", "drizzle", "pixfrac", "min_score")
 _LINES = (
@@ -33,7 +34,7 @@ _LINES = (
     Line("align", "the model that carries frames onto the reference", CHOICES["align"]),
     Line(
         "reference",
-        "the frame that the others are laid on: auto takes the best, else its id",
+        "the frame that the others are laid on: auto takes the best; the id of another can be typed",
         ("auto",),
         free="",
     ),
@@ -61,7 +62,7 @@ _LINES = (
     Line("mix_filters", "yes: sessions of several filters as one stack", ("no", "yes")),
     Line(
         "comet",
-        "with align comet, where it is in an early and a late frame: M in Frames marks it, or X,Y@FRAME twice",
+        "with align comet: M in Frames marks it in an early and a late frame; typed: X,Y@ID twice, ID a frame's id",
         free="none",
     ),
     Line("memory", "how much memory the stack may use, like 1GB", free=""),
@@ -69,8 +70,10 @@ _LINES = (
 )
 
 
-def form_lines(memory: str, folder: Path, reference: int | None) -> list[Line]:
-    """The lines of the form with their defaults."""
+def form_lines(
+    memory: str, folder: Path, reference: int | None, names: Mapping[int, str] = NO_NAMES
+) -> list[Line]:
+    """The lines of the form with their defaults; a reference is offered by its name."""
     lines = [Line(line.name, line.meaning, line.choices, line.free) for line in _LINES]
     by_name = {line.name: line for line in lines}
     by_name["weight"].value = Recipe().weight
@@ -79,15 +82,24 @@ def form_lines(memory: str, folder: Path, reference: int | None) -> list[Line]:
     by_name["memory"].free = f"{memory} (settings)"
     by_name["output"].free = str(folder)
     if reference is not None:
-        by_name["reference"].choices = ("auto", str(reference))
+        name = names.get(reference, str(reference))
+        line = by_name["reference"]
+        line.choices, line.meant = ("auto", name), {name: str(reference)}
+        line.meaning += _ids((reference,), names)
     return lines
 
 
-def follow_comet(lines: Sequence[Line], places: Sequence[Place]) -> None:
+def _ids(frames: Sequence[int], names: Mapping[int, str]) -> str:
+    """The ids of frames, for who knows their names."""
+    return "".join(f"; {names[frame]} has id {frame}" for frame in frames if frame in names)
+
+
+def follow_comet(lines: Sequence[Line], places: Sequence[Place], names: Mapping[int, str] = NO_NAMES) -> None:
     """Choose a stack on the comet that was marked in two frames."""
     by_name = {line.name: line for line in lines}
     by_name["align"].value = "comet"
     by_name["comet"].value = " ".join(f"{x:.1f},{y:.1f}@{frame}" for x, y, frame in places)
+    by_name["comet"].meaning += _ids([frame for _, _, frame in places], names)
 
 
 @dataclass(frozen=True)
@@ -173,7 +185,7 @@ def _mixed(catalog: Any, session_ids: Sequence[int]) -> list[tuple[str, str]]:
             check_together(db, session_ids)
         except PlanError as error:
             found.append(("split" if "--split" in str(error) else "", str(error)))
-    return [(kind, clean(text, 200)) for kind, text in found]
+    return [(kind, clean(text, 300)) for kind, text in found]
 
 
 def _some(names: Sequence[str], most: int = 2) -> str:
@@ -253,7 +265,7 @@ def options_of(lines: Sequence[Line], memory: str) -> dict[str, Any]:
     """
     from astrotui.config import parse_size
 
-    values = {line.name: line.value for line in lines}
+    values = {line.name: line.meant.get(line.value, line.value) for line in lines}
     values.pop("sessions", None)
     split, mixed = values.pop("split") == "filter", values.pop("mix_filters") == "yes"
     if split and mixed:

@@ -13,10 +13,10 @@ from astrotui.catalog.models import Frame, Measurement, Session
 from astrotui.library.annotate import pin
 from astrotui.library.calibrators import session_match
 from astrotui.tui.screens.stack_form import StackForm
-from astrotui.tui.stacking import read_facts
+from astrotui.tui.stacking import form_lines, options_of, read_facts
 from astrotui.tui.widgets.form import Form
 from tests.tui.conftest import MakeApp, until
-from tests.tui.test_tui_frames import line
+from tests.tui.test_tui_frames import line, open_m42
 from tests.tui.test_tui_places import table
 
 
@@ -104,6 +104,58 @@ def test_what_marked_sessions_differ_in(catalog_file: Path, values: dict[str, An
     assert len(texts) == len(said) and all(map(str.startswith, texts, said))
     names = "M 45, M42" if "targets" in "".join(said) else values.get("target", ["M42"])[0]
     assert facts.headings["3 marked"].startswith(f"{names}, 3 sessions: 29 of 30 frames")
+
+
+async def test_mixed_filters_are_told_once_in_the_words_of_the_form(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    same = {"target": ["M42"] * 3, "cfa": [None] * 3, "ra_deg": [None] * 3, "dec_deg": [None] * 3}
+    change(catalog_file, filter=["R", "G", "B"], **same)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await opened(pilot, "space", "space", "space")
+        said = "split ‹filter› makes one stack of each, mix filters ‹yes› stacks them as one"
+        await until(pilot, lambda: said in line(form, "#warnings"))
+        words = form.query_one("#warnings")
+        shown = "\n".join(strip.text for strip in words.render_lines(words.region.reset_offset))
+        assert "as one" in shown
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: said in line(form, "#wrong"))
+        assert said not in line(form, "#warnings")
+        await pilot.press("down", "right")
+        await until(pilot, lambda: said in line(form, "#warnings") and not line(form, "#wrong"))
+
+
+@pytest.mark.parametrize(
+    ("shell", "form"),
+    [
+        (
+            "--align comet needs its place: --comet X,Y@FRAME twice",
+            "align ‹comet› needs its place: comet X,Y@FRAME twice",
+        ),
+        ("--drizzle 1.5 --pixfrac 1 would pass", "drizzle ‹1.5› pixfrac 1 would pass"),
+        ("--min-score must be between 0 and 100", "min score must be between 0 and 100"),
+        ("-o a: --split writes one file a filter", "output a: split writes one file a filter"),
+        ("needs 3 MB (--memory); no --plan", "needs 3 MB (memory); no --plan"),
+    ],
+)
+def test_the_form_speaks_of_its_lines(shell: str, form: str) -> None:
+    assert Form(form_lines("1GB", Path("/out"), None)).words(shell) == form
+
+
+async def test_a_reference_has_the_name_that_frames_gives_it(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_m42(pilot)
+        frame = screen.table.row
+        await pilot.press("t")
+        form: Any = await until(pilot, lambda: isinstance(app.screen, StackForm) and app.screen)
+        assert form.form["reference"].choices == ("auto", f"frame {frame.sequence}")
+        form.form["reference"].step(1)
+        assert options_of(form.form.lines, "1GB")["reference"] == frame.id
+        assert f"frame {frame.sequence} has id {frame.id}" in form.form["reference"].meaning
+        form.form["reference"].type("7")  # as the shell takes it
+        assert options_of(form.form.lines, "1GB")["reference"] == 7
 
 
 async def test_a_pinned_set_that_does_not_fit_is_told(make_app: MakeApp, catalog_file: Path) -> None:

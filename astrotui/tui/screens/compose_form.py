@@ -86,7 +86,7 @@ class ComposeForm(FormDialog[int | None]):
         start(self, partial(self._queue, payload), group="queue-composition")
 
     def _complain(self, error: AstrotuiError) -> None:
-        self.query_one("#wrong", Words).update(clean(error, 300))
+        self.query_one("#wrong", Words).update(self.query_one(Form).words(clean(error, 300)))
 
     async def _queue(self, payload: dict[str, Any]) -> None:
         try:

@@ -66,7 +66,7 @@ class EditForm(FormDialog[str | None]):
         start(self, partial(self._write, changes), group="edit")
 
     def _complain(self, error: AstrotuiError) -> None:
-        self.query_one("#wrong", Words).update(clean(error, 300))
+        self.query_one("#wrong", Words).update(self.query_one(Form).words(clean(error, 300)))
 
     async def _write(self, changes: editing.Changes) -> None:
         try:

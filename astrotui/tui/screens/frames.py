@@ -288,7 +288,9 @@ class FramesPlace(Place):
         frame = self.table.row
         marks = self._marks()
         self.astro.open_stack_form(
-            reference=frame.id if frame is not None else None, comet=tuple(marks) if len(marks) == 2 else ()
+            reference=frame.id if frame is not None else None,
+            comet=tuple(marks) if len(marks) == 2 else (),
+            names={frame.id: choosing.short_name(frame) for frame in self.frames.records},
         )
 
     def action_back(self) -> None:

@@ -101,7 +101,7 @@ class LookForm(FormDialog[None]):
         try:
             look = look_of(event.form.lines)
         except AstrotuiError as error:
-            said = clean(error, 200)
+            said = event.form.words(clean(error, 200))
         else:
             if look != self.look:
                 self.look = look

@@ -1,6 +1,6 @@
 """The stack form: sessions and the recipe options of `astrotui stack`, one line each, defaults that give a good picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -32,6 +32,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     sessions : ids; with one, the others of its target are offered too
     reference : id of a frame that is offered as the reference
     comet : where a comet is in two frames; the form begins with a stack on it
+    names : what frames are called in Frames, by id
     """
 
     HELP_NAME = "the stack form"
@@ -41,15 +42,21 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     ]
 
     def __init__(
-        self, sessions: Sequence[int], reference: int | None = None, comet: "Sequence[Place]" = ()
+        self,
+        sessions: Sequence[int],
+        reference: int | None = None,
+        comet: "Sequence[Place]" = (),
+        names: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__()
         self.sessions = tuple(sessions)
         self.reference = reference
         self.comet = comet
+        self.names = names or {}
         self.facts: stacking.Facts | None = None
         self._queued = False
         self._refused: list[str] | None = None  # the values with which it could not be queued
+        self._wrong = ""  # why
         self._foretold: list[tuple[str, bool]] = []  # how a drizzle will cover, and whether that is good
         self._foretold_of: list[str] = []  # the values that it is about
 
@@ -62,9 +69,11 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         settings = self.host.settings
         with Vertical(classes="dialog wide", id="stack-form"):
             yield Words(id="heading", classes="dialog--title")
-            lines = stacking.form_lines(str(settings.memory), settings.output_folder, self.reference)
+            lines = stacking.form_lines(
+                str(settings.memory), settings.output_folder, self.reference, self.names
+            )
             if self.comet:
-                stacking.follow_comet(lines, self.comet)
+                stacking.follow_comet(lines, self.comet, self.names)
             yield Form(lines, id="form")
             yield Words(id="meaning")
             yield Words(id="wrong")
@@ -102,7 +111,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         low, high = stacking.limits(self.form["reject"].value)
         self.form["low"].free, self.form["high"].free = low, high
         if self._refused is not None and self._refused != self._values():
-            self._refused = None  # what was said was about other values
+            self._refused, self._wrong = None, ""  # what was said was about other values
             self._say("#wrong", "")
         self.form.refresh()
         if self.form["drizzle"].value == "off":
@@ -131,7 +140,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
             warnings = [
                 f"! {text}"
                 for kind, text in self.facts.warnings[chosen]
-                if not kind or self._is_default(kind)
+                if (not kind or self._is_default(kind)) and text != self._wrong
             ]
             warnings += [f"! {clean(text, 320)}" for text, good in self._foretold if not good]
             self._say("#warnings", "\n".join(warnings))
@@ -152,7 +161,7 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
     def _say(self, where: str, text: str) -> None:
         """Lines that take room only while there is something to say."""
         said = self.query_one(where, Words)
-        said.update(text)
+        said.update(self.form.words(text))
         said.display = bool(text)
 
     def action_leave(self) -> None:
@@ -173,8 +182,9 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
         return [line.value for line in self.form.lines]
 
     def _complain(self, error: AstrotuiError) -> None:
-        self._refused = self._values()
-        self._say("#wrong", clean(error, 300))
+        self._refused, self._wrong = self._values(), clean(error, 300)
+        self._say("#wrong", self._wrong)
+        self._show(self.form.lines[self.form.cursor])  # what is said already is said once
 
     def _chosen(self) -> tuple[int, ...]:
         """The sessions that are stacked."""

@@ -1,7 +1,8 @@
 """A form of one line a value: choices changed with the arrow keys, or typed; one widget, so that it opens at once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -31,6 +32,7 @@ class Line:
     choices : what the arrow keys go through; the first one is the default
     free : what stands there while nothing is typed; None where nothing can be typed
     value : the choice, or what was typed
+    meant : by choice, what it is called outside of the form, where that is not the same
     """
 
     name: str
@@ -38,6 +40,7 @@ class Line:
     choices: tuple[str, ...] = ()
     free: str | None = None
     value: str = ""
+    meant: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.value and self.choices:
@@ -125,6 +128,21 @@ class Form(DrawsLines, ScrollView, can_focus=True, inherit_bindings=False):
         self.label = max(_LABEL, *(len(line.label) + 1 for line in self.lines))
         self.virtual_size = Size(0, len(self.lines))
         self.refresh(layout=True)
+
+    def words(self, text: str) -> str:
+        """A message about options of the shell in the words of the lines: `split ‹filter›` for `--split filter`."""
+        lines = {line.label: line for line in self.lines}
+
+        def said(found: re.Match[str]) -> str:
+            line = lines.get("output" if found[1] == "-o" else found[1][2:].replace("-", " "))
+            if line is None:
+                return found[0]
+            if found[2] and found[2][1:] in line.choices:
+                return f"{line.label} ‹{found[2][1:]}›"
+            on = " ‹yes›" if line.choices == ("no", "yes") else ""  # a switch in the shell
+            return f"{line.label}{on}{found[2] or ''}"
+
+        return re.sub(r"(?<![\w-])(--[a-z][a-z-]*|-o)\b( [\w.]*\w)?", said, text)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self.lines)
