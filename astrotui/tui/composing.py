@@ -53,8 +53,10 @@ def compose_lines(palette: str, stacks: Sequence[Stack], letters: Mapping[int, s
     lines = [Line("palette", _MEANINGS[palette], palettes, value=palette)]
     ids = tuple(str(stack["id"]) for stack in stacks)
     by_letter = {letters[stack["id"]]: str(stack["id"]) for stack in reversed(stacks) if letters[stack["id"]]}
-    rest = [number for number in ids if number not in by_letter.values()]
-    for letter in images_of(palette, stacks):
+    wanted = images_of(palette, stacks)
+    matched = [by_letter[letter] for letter in wanted if letter in by_letter]
+    rest = [number for number in ids if number not in matched]
+    for letter in wanted:
         value = by_letter.get(letter) or (rest.pop(0) if rest else ids[0])
         lines.append(Line(letter, _NAMES.get(letter, "the color stack"), ids, value=value))
     if palette != SPLIT:
@@ -72,7 +74,9 @@ def name_of(stack: Stack, letter: str | None) -> str:
     words = (
         f"stack {stack['id']}: {stack['target'] or '(no target)'}, {what}, {stack['frames_used']} frames, "
     )
-    return clean(f"{words}{light(stack['integration_s'])}, {Path(stack['output']).name}", 200)
+    return clean(
+        f"{words}{light(stack['integration_s'], stack['frames_used'])}, {Path(stack['output']).name}", 200
+    )
 
 
 def payload_of(lines: Sequence[Line], stacks: Sequence[Stack]) -> dict[str, Any]:

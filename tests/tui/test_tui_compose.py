@@ -117,6 +117,12 @@ def test_the_palette_that_filters_mean(letters: str, palette: str) -> None:
     assert guess(stacks, known) == palette
 
 
+def test_a_role_without_a_filter_takes_a_stack_that_no_other_has() -> None:
+    stacks = [stack(1), stack(2), stack(3)]
+    lines = compose_lines("rgb", stacks, {1: "L", 2: "B", 3: "R"})
+    assert {line.name: line.value for line in lines if line.name in "RGB"} == {"R": "3", "G": "1", "B": "2"}
+
+
 def test_stacks_that_do_not_fit_are_told() -> None:
     mono, color = [stack(1), stack(2), stack(3, planes=3)], [stack(1)]
     with pytest.raises(UsageError, match="stack 3 is a color image already"):
