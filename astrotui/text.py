@@ -51,6 +51,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def exposed(seconds: float, frames: int) -> str:
+    """The exposures of so many frames, summed up; a dash where there are frames and none says how long it was."""
+    return duration(seconds if seconds or not frames else None)
+
+
 def query_phrase(word: str) -> str:
     """A quoted argument like 'm 94' as one word of a query; one that holds a query of its own stays as it is."""
     plain = " " in word.strip() and not any(mark in word for mark in ':,"') and not word.startswith("-")

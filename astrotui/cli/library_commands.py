@@ -23,7 +23,7 @@ from astrotui.cli.common import (
     table,
 )
 from astrotui.errors import AstrotuiError
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, exposed, plural
 
 if TYPE_CHECKING:
     from astrotui.catalog.database import Catalog
@@ -120,7 +120,7 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
         (
             r.id, r.target or "(no target)", r.night or "–", r.camera or r.device or "–",
             "–" if r.exposure_s is None else f"{r.exposure_s:g} s", number(r.gain, 0), r.filter or "–",
-            f"{r.lights - r.rejected - r.missing - r.quarantined}/{r.lights}", duration(r.integration_s),
+            f"{_kept(r)}/{r.lights}", exposed(r.integration_s, _kept(r)),
             r.dark["grade"] if r.dark else "none", _attention(r),
         )
         for r in records
@@ -140,7 +140,7 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
     )
     click.echo(table(heads, rows, right=(0, 4, 5, 7, 8)))
     total = sum(r.integration_s for r in records)
-    click.echo(f"{plural(len(records), 'session')}, {duration(total)}")
+    click.echo(f"{plural(len(records), 'session')}, {exposed(total, sum(map(_kept, records)))}")
     told = [f"session {r.id}: {warning}" for r in records for warning in r.warnings]
     for text in told[:_MOST_WARNINGS]:
         click.echo(clean(text, 300))
@@ -150,6 +150,10 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
 
 
 _MOST_WARNINGS = 20  # below the table
+
+
+def _kept(session: "SessionRecord") -> int:
+    return session.lights - session.rejected - session.missing - session.quarantined
 
 
 def _attention(session: "SessionRecord") -> str:

@@ -20,7 +20,7 @@ from astrotui.cli.common import (
 from astrotui.config import parse_size
 from astrotui.errors import OutputError
 from astrotui.stacking.recipe import CHOICES, Recipe
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, duration, exposed, plural
 
 Jobs = dict[str, tuple[dict[str, Any], str]]  # payload and title, by filter
 
@@ -300,7 +300,7 @@ def describe(found: dict[str, Any], islands: Sequence[dict[str, Any]] = ()) -> N
     """The result for people: what went in, what stayed out, where it is; and those of other islands."""
     used, skipped = found["frames_used"], found["frames_skipped"]
     click.echo(
-        f"{plural(used, 'frame')}, {duration(found['integration_s'])}, in {duration(found['seconds'])}; "
+        f"{plural(used, 'frame')}, {exposed(found['integration_s'], used)}, in {duration(found['seconds'])}; "
         f"{found['rejected_fraction']:.2%} of the samples rejected, noise {number(found['noise_adu'], 2)} ADU, "
         f"FWHM {number(found['fwhm_px'], 2)} px"
     )
@@ -361,7 +361,8 @@ def stacks(state: State, query: tuple[str, ...]) -> None:
         return
     rows = [
         (
-            s["id"], s["target"] or "–", s["created"][:16].replace("T", " "), s["frames_used"], duration(s["integration_s"]),
+            s["id"], s["target"] or "–", s["created"][:16].replace("T", " "), s["frames_used"],
+            exposed(s["integration_s"], s["frames_used"]),
             number(s["noise_adu"], 2), number(s["fwhm_px"], 2), s["status"], s["output"],
         )
         for s in found

@@ -116,9 +116,7 @@ def _background(
     except ValueError as error:
         notes.append(f"background left alone: {error}")
         return None
-    notes.append(
-        f"background: a {surface.kind} surface through the {1 - surface.target_fraction:.0%} of tiles that are sky"
-    )
+    notes.append(f"background: {surface.kind} ({1 - surface.target_fraction:.0%} sky)")
     return surface
 
 
@@ -142,7 +140,7 @@ def _balance(
         notes.append(f"color: {balance.skipped}")
     elif balance.stars:
         scale = " ".join(f"{value:.2f}" for value in balance.scale)
-        notes.append(f"color: balanced on {balance.stars} stars, R G B times {scale}")
+        notes += [f"color: balanced on {balance.stars} stars", f"R G B times {scale}"]
     return balance
 
 

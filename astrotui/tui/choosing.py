@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from astrotui.text import clean, duration
+from astrotui.text import clean, exposed
 from astrotui.tui.remarks import remarks
 from astrotui.tui.widgets.table import Cell, Column, Tone
 
@@ -58,7 +58,10 @@ def _why_cell(frame: "FrameRecord") -> Cell:
 
 def short_name(frame: "FrameRecord") -> str:
     """A frame's number, else the end of its name."""
-    return f"frame {frame.sequence}" if frame.sequence is not None else clean(Path(frame.path).stem, 60)[-24:]
+    if frame.sequence is not None:
+        return f"frame {frame.sequence}"
+    name = clean(Path(frame.path).stem, 1000)
+    return name if len(name) <= 24 else f"…{name[-23:]}"
 
 
 def file_line(frame: "FrameRecord") -> str:
@@ -181,10 +184,10 @@ class SessionFrames:
         return max(self._frames.values(), key=lambda f: f.score or 0.0, default=None)
 
 
-def light(seconds: float) -> str:
-    """`duration`, with the seconds (`2m10s`) while it is under ten minutes, where one frame more or less is to be seen."""
+def light(seconds: float, frames: int) -> str:
+    """`exposed`, with the seconds (`2m10s`) while it is under ten minutes, where one frame more or less is to be seen."""
     whole = round(seconds)
-    return f"{whole // 60}m{whole % 60:02d}s" if 60 <= whole < 600 else duration(seconds)
+    return f"{whole // 60}m{whole % 60:02d}s" if 60 <= whole < 600 else exposed(seconds, frames)
 
 
 def worth_line(frames: "Sequence[FrameRecord]", room: int) -> str:
@@ -194,11 +197,11 @@ def worth_line(frames: "Sequence[FrameRecord]", room: int) -> str:
     value = worth(frames)
     kept = f"{value.kept}/{value.frames} kept"
     if value.depth_mag is None or value.depth_all_mag is None:
-        return f"{kept} · {light(value.integration_s)}"
+        return f"{kept} · {light(value.integration_s, value.kept)}"
     against = value.depth_mag - value.depth_all_mag
     parts = [
         kept,
-        f"{light(value.integration_s)}, worth {light(value.effective_integration_s)}",
+        f"{light(value.integration_s, value.kept)}, worth {light(value.effective_integration_s, value.kept)}",
         f"depth {value.depth_mag:+.2f} mag over the best frame",
         f"{against:+.2f} against all",
     ]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, duration, exposed, plural
 from astrotui.tui.remarks import remarks
 from astrotui.tui.solved import in_the_sky
 
@@ -27,7 +27,7 @@ def describe(stack: Stack) -> list[str]:
     noise = f"noise {number(stack['noise_adu'])} ADU"
     noise += f" ({number(predicted)} expected)" if predicted is not None else ""
     lines = [
-        f"{plural(stack['frames_used'], 'frame')}, {duration(stack['integration_s'])}; "
+        f"{plural(stack['frames_used'], 'frame')}, {exposed(stack['integration_s'], stack['frames_used'])}; "
         f"{len(stack['frames_skipped'])} left out; made in {duration(stack['seconds'])}",
         f"{noise}, FWHM {number(stack['fwhm_px'])} px" if stack["noise_adu"] is not None else "",
         f"{100 * (stack['rejected_fraction'] or 0):.2f} % of the samples rejected",
@@ -89,7 +89,7 @@ def read_provenance(path: str | None) -> list[str]:
         missing = [reason.partition(":")[0] for reason in dict.fromkeys(reasons) if ": none" in reason]
         if missing:
             lines.append(f"none used: {', '.join(dict.fromkeys(missing))}")
-        recipe = {name: value for name, value in plan["recipe"].items() if value is not None}
+        recipe = {name: value for name, value in plan["recipe"].items() if value not in (None, "", [])}
         lines.append("recipe: " + ", ".join(f"{name} {value}" for name, value in recipe.items()))
         lines.append(f"astrotui {table['astrotui']}, digest {str(table['digest'])[:12]}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,12 +1,12 @@
 """Sessions as Library lists them: one by one, or summed up by target; what needs attention."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, exposed, plural
 from astrotui.tui.remarks import remarks
 from astrotui.tui.widgets.table import Cell, Column
 
@@ -41,6 +41,12 @@ def kept(session: "SessionRecord") -> int:
     return session.undecided + session.accepted
 
 
+def total(sessions: "Iterable[SessionRecord]") -> str:
+    """The light of the frames that a stack would take, in words."""
+    held = list(sessions)
+    return exposed(sum(session.integration_s for session in held), sum(map(kept, held)))
+
+
 def _g(value: float | None, unit: str = "") -> str:
     return "–" if value is None else f"{value:g}{unit}"
 
@@ -52,7 +58,7 @@ COLUMNS: list[Column["SessionRecord"]] = [
     Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right", roomy=90),
     Column("filter", "Filter", 7, lambda s: s.filter or "–", lambda s: s.filter),
     Column("frames", "Frames", 7, lambda s: f"{kept(s)}/{s.lights}", kept, "right", True),
-    Column("total", "Total", 7, lambda s: duration(s.integration_s), lambda s: s.integration_s, "right", True),
+    Column("total", "Total", 7, lambda s: total([s]), lambda s: s.integration_s, "right", True),
     Column(
         "attention", "Attention", 15, lambda s: Cell(", ".join(attention(s)), "warn"), lambda s: len(attention(s)),
         descending=True, listed=True,
@@ -73,14 +79,18 @@ class Target:
         return sum(s.integration_s for s in self.sessions)
 
     @property
+    def kept(self) -> int:
+        """Lights that a stack would take."""
+        return sum(map(kept, self.sessions))
+
+    @property
     def filters(self) -> str:
         """Integration by filter, the longest first."""
-        by_filter: dict[str, float] = {}
+        by_filter: dict[str, list[SessionRecord]] = {}
         for session in self.sessions:
-            name = session.filter or "no filter"
-            by_filter[name] = by_filter.get(name, 0.0) + session.integration_s
-        longest = sorted(by_filter.items(), key=lambda item: -item[1])
-        return ", ".join(f"{name} {duration(total)}" for name, total in longest)
+            by_filter.setdefault(session.filter or "no filter", []).append(session)
+        longest = sorted(by_filter.items(), key=lambda item: -sum(s.integration_s for s in item[1]))
+        return ", ".join(f"{name} {total(held)}" for name, held in longest)
 
     @property
     def last_night(self) -> str:
@@ -115,10 +125,9 @@ TARGET_COLUMNS: list[Column[Target]] = [
     Column("sessions", "Sessions", 8, lambda t: str(len(t.sessions)), lambda t: len(t.sessions), "right", True),
     Column("night", "Last night", 10, lambda t: t.last_night, lambda t: t.last_night, descending=True),
     Column(
-        "frames", "Frames", 9, lambda t: f"{sum(map(kept, t.sessions))}/{sum(s.lights for s in t.sessions)}",
-        lambda t: sum(map(kept, t.sessions)), "right", True,
+        "frames", "Frames", 9, lambda t: f"{t.kept}/{sum(s.lights for s in t.sessions)}", lambda t: t.kept, "right", True,
     ),
-    Column("total", "Total", 8, lambda t: duration(t.integration_s), lambda t: t.integration_s, "right", True),
+    Column("total", "Total", 8, lambda t: total(t.sessions), lambda t: t.integration_s, "right", True),
     Column(
         "attention", "Attention", 20, lambda t: Cell(", ".join(t.needs), "warn"), lambda t: len(t.needs),
         descending=True, listed=True,
@@ -130,13 +139,11 @@ def describe_target(target: Target) -> str:
     """What is known of a target, one fact a line."""
     lines = [
         clean(target.name or "(no target)"),
-        f"{plural(len(target.sessions), 'session')}, {duration(target.integration_s)}",
+        f"{plural(len(target.sessions), 'session')}, {total(target.sessions)}",
         clean(target.filters, 120),
         "",
         *(
-            clean(
-                f"{s.night or '–'}  {kept(s)}/{s.lights}  {duration(s.integration_s)}  {s.filter or ''}", 60
-            )
+            clean(f"{s.night or '–'}  {kept(s)}/{s.lights}  {total([s])}  {s.filter or ''}", 60)
             for s in target.sessions
         ),
     ]
@@ -174,14 +181,14 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]", room: tupl
         clean(f"{name} · session {session.id}"),
         clean(f"{camera} {size}"),
         clean(", ".join(_settings(session))),
-        f"{kept(session)} of {plural(session.lights, 'light')}, {duration(session.integration_s)}"
+        f"{kept(session)} of {plural(session.lights, 'light')}, {total([session])}"
         + (f", {session.rejected} rejected" if session.rejected else ""),
         f"dark: {session.dark['grade'] if session.dark else 'none'}",
     ]
     same = [other for other in others if session.target and other.target == session.target]
     if len(same) > 1:
-        total = duration(sum(other.integration_s for other in same))
-        facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {total}"))
+        whole = total(same)
+        facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {whole}"))
     if needs := attention(session):
         facts.append("! " + ", ".join(needs))
     warnings = [f"! {clean(text, 120)}" for text in session.warnings[:4]]

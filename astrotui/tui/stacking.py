@@ -240,7 +240,7 @@ def _heading(catalog: Any, session_ids: Sequence[int]) -> str:
         name = f"{_some(_targets(catalog, session_ids))}, {len(session_ids)} sessions"
     unmeasured = f"; {value.unmeasured:,} to measure first" if value.unmeasured else ""
     return clean(
-        f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {light(value.integration_s)}{unmeasured}",
+        f"{name}: {value.kept} of {plural(value.frames, 'frame')}, {light(value.integration_s, value.kept)}{unmeasured}",
         120,
     )
 

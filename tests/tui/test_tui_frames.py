@@ -69,8 +69,9 @@ async def test_best_frames_come_first_with_picture_trend_and_worth(make_app: Mak
 
 
 def test_light_is_told_to_the_second_under_ten_minutes() -> None:
-    said = [light(seconds) for seconds in (45.0, 130.4, 599.6, 3600.0)]
+    said = [light(seconds, 3) for seconds in (45.0, 130.4, 599.6, 3600.0)]
     assert said == ["45 s", "2m10s", "10 min", "60 min"]
+    assert light(0.0, 3) == "–" and light(0.0, 0) == "0 s"  # nobody knows how long they are; there is none
 
 
 async def test_a_filter_says_how_many_it_found(make_app: MakeApp) -> None:
@@ -178,6 +179,7 @@ async def test_cull_shows_who_would_go_before_it_acts(make_app: MakeApp, catalog
         cull = await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen)
         await until(pilot, lambda: cull.plan is not None)
         shown = line(cull, "#consequences")
+        assert "y reject these" in line(cull, "#keys")
         assert all(f"frame {number} " in shown for number in BAD) and "clouded" in shown
         await pilot.press("escape")
         await pilot.pause(0.1)
@@ -190,6 +192,22 @@ async def test_cull_shows_who_would_go_before_it_acts(make_app: MakeApp, catalog
         await pilot.press("u")
         await until(pilot, lambda: all(f.status == "undecided" for f in screen.table.rows))
     assert {number for number, _ in decisions(catalog_file)} == set(BAD)
+
+
+async def test_a_cull_of_nothing_offers_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_m42(pilot)
+        await pilot.press("c")
+        cull = await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen)
+        await until(pilot, lambda: cull.plan is not None)
+        assert "several reasons" in line(cull, "#consequences")
+        await pilot.press("y")
+        await until(pilot, lambda: app.screen is not cull)
+        await pilot.press("c")
+        cull = await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen)
+        await until(pilot, lambda: "nothing to reject" in line(cull, "#consequences"))
+        assert "esc leave all" in line(cull, "#keys") and "y reject" not in line(cull, "#keys")
 
 
 async def test_filter_explains_a_wrong_query_and_esc_leads_back(make_app: MakeApp) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from astrotui.imaging.stretch import linear_stretch
 from astrotui.jobs import queue
 from astrotui.rendering.develop import Development
 from astrotui.rendering.looks import Look
-from astrotui.rendering.protocol import ChannelStatistics, View
+from astrotui.rendering.protocol import ChannelStatistics, View, ViewRequest
 from astrotui.tui.exporting import FORMATS, export_file, free_name, parse_longest
 from astrotui.tui.provenance import levels, read_provenance
 from astrotui.tui.screens.export_form import ExportForm
 from astrotui.tui.screens.look_form import LookForm, look_lines, look_of
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.widgets.form import Form
-from tests.tui.conftest import NOW, MakeApp, until
+from tests.tui.conftest import NOW, FakePictures, MakeApp, until
 from tests.tui.test_tui_frames import line
 from tests.tui.test_tui_places import show, table
 
@@ -182,6 +183,34 @@ async def test_info_says_where_a_result_comes_from(make_app: MakeApp, result: Pa
         message = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen.message)
         assert "recipe: combine average" in message and "none used: flat" in message
         assert "15 frames" in message and "noise 3.20 ADU" in message
+
+
+async def test_the_line_under_the_picture_is_not_cut(make_app: MakeApp, result: Path) -> None:
+    app = make_app()
+    whole = FakePictures.view
+    notes = ("background: quadratic (97% sky)", "color: balanced on 141 stars", "R G B times 1.00 1.00 1.00")
+
+    async def view(self: FakePictures, request: ViewRequest, **options: Any) -> View:
+        return replace(await whole(self, request, **options), notes=notes)
+
+    app.pictures.view = view.__get__(app.pictures)  # type: ignore[attr-defined, method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "5", "stacks")
+        await until(pilot, lambda: notes[1] in line(app.screen, "#where"))
+        told, path = line(app.screen, "#where").split("\n")
+        assert told == f"x1 auto · {notes[0]} · {notes[1]}"
+        assert path.endswith("/m42.fits") and len(path) <= 78
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, MessageScreen))
+        assert notes[2] in app.screen.message
+
+
+def test_what_is_empty_in_a_recipe_is_left_out(tmp_path: Path) -> None:
+    manifest = tmp_path / "m42.json"
+    recipe = {"combine": "average", "low": None, "comet": [], "pixfrac": 1.0, "min_score": 0}
+    manifest.write_text(json.dumps(MANIFEST | {"plan": {"recipe": recipe, "calibrations": []}}))
+    told = read_provenance(str(manifest))
+    assert "recipe: combine average, pixfrac 1.0, min_score 0" in told
 
 
 def test_a_manifest_that_cannot_be_read_is_told(tmp_path: Path) -> None:

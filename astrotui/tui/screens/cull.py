@@ -45,7 +45,7 @@ class CullScreen(Dialog[bool]):
             yield Words(id="presets")
             with VerticalScroll(id="list"):
                 yield Words(id="consequences")
-            yield Label("←/→ preset · ↑/↓ more · y reject these · esc leave all", classes="dialog--hint")
+            yield Words(id="keys", classes="dialog--hint")
 
     def on_mount(self) -> None:
         self.query_one("#list").can_focus = False
@@ -63,19 +63,27 @@ class CullScreen(Dialog[bool]):
         self.query_one("#presets", Words).update(
             "   ".join(f"‹{p}›" if i == self.place else f" {p} " for i, p in enumerate(_PRESETS))
         )
+        self._say_keys()
         start(self, self._plan, group="cull-plan", exclusive=True)
+
+    def _say_keys(self) -> None:
+        does = " · y reject these" if self.plan is not None and self.plan.rejected else ""
+        self.query_one("#keys", Words).update(f"←/→ preset · ↑/↓ more{does} · esc leave all")
 
     async def _plan(self) -> None:
         app = cast("Host", self.app)
         plan, names, unmeasured = await app.store.read(_plan, self.session_id, _PRESETS[self.place])
         self.plan = plan
+        self._say_keys()
         lines = [clean(line, 300) for line in plan.sentence().split("; ")]
         if plan.rejected:
-            left = plan.after
+            left, now = plan.after, plan.before
+            if sum(map(len, plan.rejected.values())) > len(plan.rejected):
+                lines[0] += " (a frame can have several reasons)"
             lines.insert(
                 1,
-                f"left: {plural(left.kept, 'frame')}, {light(left.integration_s)}, worth "
-                f"{light(left.effective_integration_s)} (now {light(plan.before.effective_integration_s)})",
+                f"left: {plural(left.kept, 'frame')}, {light(left.integration_s, left.kept)}, worth "
+                f"{light(left.effective_integration_s, left.kept)} (now {light(now.effective_integration_s, now.kept)})",
             )
         if unmeasured:
             lines = [line for line in lines if "not measured" not in line]

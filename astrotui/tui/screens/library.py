@@ -11,7 +11,7 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from astrotui.config import parse_size
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, plural
 from astrotui.tui import queueing
 from astrotui.tui.follow import working
 from astrotui.tui.pictures import session_picture
@@ -24,6 +24,7 @@ from astrotui.tui.sessions import (
     by_target,
     describe,
     describe_target,
+    total,
 )
 from astrotui.tui.widgets.picture import DEBOUNCE_S, Picture
 from astrotui.tui.widgets.table import Column, RowTable
@@ -150,8 +151,8 @@ class LibraryPlace(Place):
         """Totals of what is listed, and what it was narrowed to."""
         records = self.table.rows
         marked = [] if self.by_target else [record for record in records if record.id in self.marked]
-        total = duration(sum(record.integration_s for record in marked or records))
-        words = f"{len(marked)} marked, {total}" if marked else f"{plural(len(records), 'session')}, {total}"
+        light = total(marked or records)
+        words = f"{len(marked)} marked, {light}" if marked else f"{plural(len(records), 'session')}, {light}"
         limits = [self.query_text] * bool(self.query_text) + ["!"] * self.only_attention
         self.note(" · ".join([*limits, words]))
 

@@ -1,5 +1,6 @@
 """Stacks: the picture with zoom and pan, histogram, look, statistics, provenance; compare two; export."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from textual.containers import Container
 
 from astrotui.rendering.looks import RANGES, Look
 from astrotui.rendering.service import View
-from astrotui.text import clean, duration, plural
+from astrotui.text import clean, exposed, plural
 from astrotui.tui import queueing
 from astrotui.tui.composing import is_color
 from astrotui.tui.exporting import FORMATS, export_file, queue_picture
@@ -26,6 +27,7 @@ from astrotui.tui.screens.export_form import Export, ExportForm
 from astrotui.tui.screens.look_form import LookForm
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.where import WhereScreen
+from astrotui.tui.sessions import fit_path
 from astrotui.tui.widgets.histogram import Histogram
 from astrotui.tui.widgets.picture import Picture, PictureView
 from astrotui.tui.widgets.table import Cell, Column, RowTable
@@ -46,7 +48,10 @@ COLUMNS: list[Column[Stack]] = [
     Column("id", "ID", 4, lambda s: str(s["id"]), lambda s: s["id"], "right", True),
     Column("target", "Target", 12, lambda s: s["target"] or "–", lambda s: s["target"]),
     Column("frames", "Frames", 6, lambda s: str(s["frames_used"]), lambda s: s["frames_used"], "right", True),
-    Column("total", "Total", 8, lambda s: duration(s["integration_s"]), lambda s: s["integration_s"], "right", True),
+    Column(
+        "total", "Total", 8, lambda s: exposed(s["integration_s"], s["frames_used"]), lambda s: s["integration_s"],
+        "right", True,
+    ),
     Column("noise", "Noise", 6, lambda s: number(s["noise_adu"]), lambda s: s["noise_adu"], "right", roomy=75),
     Column("fwhm", "FWHM", 5, lambda s: number(s["fwhm_px"]), lambda s: s["fwhm_px"], "right", roomy=75),
     Column("file", "File", 16, _file, lambda s: s["output"]),
@@ -182,7 +187,9 @@ class StacksPlace(Place):
         stack = self.table.row
         if stack is None:
             return ""
-        parts = [describe(stack), levels(self.query_one("#picture", Picture).view), list(self._provenance)]
+        view = self.query_one("#picture", Picture).view
+        shown = [clean(note, 300) for note in view.notes] if view is not None else []
+        parts = [describe(stack), levels(view), shown, list(self._provenance)]
         return "\n\n".join("\n".join(part) for part in parts if part)
 
     def _tell(self) -> None:
@@ -211,12 +218,12 @@ class StacksPlace(Place):
         view: View = event.view
         self.query_one("#histogram", Histogram).show(view.histogram)
         stack = self.table.row
-        where = (stack["preview"] if stack else None) or view.png or ""
-        words = [f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes]
+        where = (stack["preview"] or stack["output"]) if stack else ""
         self._tell()
         line = self.query_one("#where", Words)
         room = max(line.size.width - 2, 10)
-        line.update(f"{clean(' · '.join(words), room)}\n{clean(where, 300)}")
+        words = _fitting([f"x{_ZOOMS[self.zoom]:g} {self.look.stretch}", *view.notes], room)
+        line.update(f"{words}\n{fit_path(where, room, 1)}")
 
     def action_zoom(self, step: int) -> None:
         self.zoom = max(0, min(self.zoom + step, len(_ZOOMS) - 1))
@@ -345,6 +352,15 @@ class StacksPlace(Place):
             self._note()
         else:
             super().action_back()
+
+
+def _fitting(words: Sequence[str], room: int) -> str:
+    """As many of the words as there is room for, the first ones first; `i` has them all."""
+    line = words[0]
+    for word in words[1:]:
+        if len(line) + 3 + len(word) <= room:
+            line += f" · {word}"
+    return clean(line, room)
 
 
 def _letters(catalog: Any, stacks: list[Stack]) -> dict[int, str | None]:
