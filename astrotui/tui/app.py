@@ -349,6 +349,11 @@ class AstroApp(AheadApp):
 
     # --- leaving --------------------------------------------------------------------------------------------------
 
+    def action_help_quit(self) -> None:
+        """Say at ctrl+c which key leaves: the one that is shown at the bottom, which the settings can change."""
+        keys = [key for key, active in self.active_bindings.items() if active.binding.id == "app.quit"]
+        self.notify(f"{' or '.join(keys) or 'ctrl+q'} quits; jobs go on", markup=False, timeout=4)
+
     async def action_quit(self) -> None:
         """Leave when everything that was decided is in the catalogue; jobs go on."""
         if self._leaving:

@@ -2,12 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import CalibrationSet, Frame, Session
 from astrotui.errors import CatalogError
+from astrotui.tui.choosing import short_name
 from astrotui.tui.reading import rejected_before
 from astrotui.tui.screens.cull import CullScreen
 from astrotui.tui.screens.help import HelpScreen
@@ -66,6 +69,19 @@ async def test_a_cull_says_to_the_second_what_is_left(make_app: MakeApp) -> None
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, CullScreen) and app.screen.plan)
         await until(pilot, lambda: "left: 13 frames, 2m10s, worth" in line(app.screen, "#consequences"))
+
+
+async def test_the_key_that_leaves_is_the_one_that_is_shown(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: any(note.message.startswith("q quits") for note in app._notifications))
+
+
+def test_a_long_name_of_a_frame_says_that_it_is_cut() -> None:
+    frame: Any = SimpleNamespace(sequence=None, path="/a/M31_FOV_o_20251115-224116988_14C.fits")
+    assert short_name(frame) == "…" + "_20251115-224116988_14C"
 
 
 async def test_gaps_are_those_of_the_session(make_app: MakeApp, catalog_file: Path) -> None:
