@@ -91,7 +91,7 @@ class JobsPlace(Place):
         return [
             Column("id", "Job", 4, lambda j: str(j.id), lambda j: j.id, "right", True),
             Column("status", "Status", 9, lambda j: Cell(j.status, _TONES[j.status]), lambda j: j.status),
-            Column("what", "What", 21, lambda j: j.title or j.kind, lambda j: j.title or j.kind, most=80),
+            Column("what", "What", 21, lambda j: j.title or j.kind, lambda j: j.title or j.kind, most=48),
             Column("time", "Time", 10, self._time, lambda j: self._order.get(j.id), "right"),
             Column("progress", "Progress", 31, self._progress),
         ]  # fmt: skip
