@@ -12,6 +12,7 @@ from astrotui.tui.screens.help import HelpScreen
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.pages import Page, PagesScreen, lay_out, topics
 from astrotui.tui.screens.trouble import TroubleScreen
+from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.widgets.table import Cell, Column, RowTable
@@ -98,6 +99,29 @@ async def test_help_pages_are_read_in_the_app(make_app: MakeApp) -> None:
 def test_help_pages_fit_their_width(topic: str) -> None:
     strips = lay_out(topic, 56)
     assert len(strips) > 3 and max(strip.cell_length for strip in strips) <= 56
+
+
+def _contrast(one: str, other: str) -> float:
+    """As WCAG has it: 4.5 and more can be read."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_help_pages_can_be_read_in_the_light_theme(topic: str) -> None:
+    styles = {segment.style for strip in lay_out(topic, 76, dark=False) for segment in strip if segment.style}
+    back = THEMES[1].panel
+    assert back is not None and any(style.color for style in styles)
+    for style in styles:
+        assert style.bgcolor is None or style.bgcolor.is_default
+        if style.color is not None and not style.color.is_default:
+            assert _contrast(style.color.get_truecolor().hex, back) >= 4.5, style
 
 
 @pytest.mark.parametrize("size", [(50, 24), (80, 10)])

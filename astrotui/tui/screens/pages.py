@@ -13,12 +13,21 @@ from textual.strip import Strip
 from textual.widgets import Label
 
 from astrotui.tui.screens.dialog import Dialog
+from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.page import Page
 from astrotui.tui.widgets.table import Column, RowTable
 from astrotui.tui.work import start
 
 if TYPE_CHECKING:
     from astrotui.tui.host import Host
+
+
+# Rich's own are made for a dark terminal: code is a black box, numbers and tables are a bright cyan.
+_BLUE = THEMES[1].primary
+_LIGHT = {
+    f"markdown.{name}": _BLUE for name in ("item.number", "list", "link", "table.border", "table.header")
+}
+_LIGHT |= {f"markdown.{name}": f"bold {_BLUE}" for name in ("code", "code_block", "h2", "h3", "h4")}
 
 
 class PagesScreen(Dialog[None]):
@@ -76,11 +85,13 @@ def lay_out(topic: str, width: int, dark: bool = True) -> list[Strip]:
     """A page as lines of at most `width` cells; takes a while, so for a thread."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     text = (resources.files("astrotui") / "docs" / f"{topic}.md").read_text(encoding="utf-8")
     console = Console(
-        width=max(width, 20), force_terminal=True, color_system="truecolor", legacy_windows=False
-    )
+        width=max(width, 20), force_terminal=True, color_system="truecolor", legacy_windows=False,
+        theme=None if dark else Theme(_LIGHT),
+    )  # fmt: skip
     page = Markdown(text, code_theme="ansi_dark" if dark else "ansi_light", hyperlinks=False)
     lines: Sequence[list[Segment]] = console.render_lines(page, pad=False)
     return [Strip(cast(Any, line)) for line in lines]
