@@ -9,6 +9,7 @@ from astrotui.catalog import functions
 from astrotui.errors import CatalogError
 
 BUSY_SECONDS = 30.0
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -38,6 +39,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether the statement failed for no more than another's lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors that a person can do something about into one `CatalogError` of one line."""
@@ -56,9 +62,11 @@ def explain(path: Path, error: BaseException | None) -> CatalogError | None:
         return error
     if not isinstance(error, sqlite3.Error):
         return None
+    if is_busy(error):
+        return CatalogError(
+            f"{path}: another program has kept the catalogue locked for over {BUSY_SECONDS:.0f} s; try again"
+        )
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
-            words = f"another program has kept the catalogue locked for over {BUSY_SECONDS:.0f} s; try again"
         case sqlite3.SQLITE_FULL:
             words = "the disk is full; make room and try again"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:

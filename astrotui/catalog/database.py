@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog import migrate
-from astrotui.catalog.connection import connect, explain, translated
+from astrotui.catalog.connection import connect, explain, is_busy, translated
 from astrotui.catalog.plain import KEEP_TOTALS, WRONG_TOTALS
 from astrotui.catalog.prepare import prepare
 from astrotui.catalog.turns import turn
@@ -36,15 +36,23 @@ class Catalog:
     """An open catalogue; any number of threads and processes may hold one on the same file.
 
     Use `Catalog.open`; the constructor neither makes nor checks the file.
+
+    Attributes
+    ----------
+    patience : asked, in the thread that waits, when another program has kept its lock for so long that a transaction
+        would be given up: whether to wait on
+    waits_to_write : whether a transaction waits for the lock of another writer
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.patience: Callable[[], bool] = lambda: False
+        self.waits_to_write = False
         self._pid = os.getpid()
         self._local = threading.local()
         self._watch_lock = threading.Lock()
         self._watch: sqlite3.Connection | None = None
-        self._engine = _engine(path)
+        self._engine = _engine(self)
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = True, migrate: bool = True) -> Self:
@@ -89,8 +97,12 @@ class Catalog:
         if getattr(self._local, "writing", False):
             raise RuntimeError("this thread already writes to the catalogue and would wait for itself")
         kind = "durable" if durable else "quick"
+        self.waits_to_write = True
         with translated(self.path), turn(self.path), self._session(kind) as session:
-            session.connection()  # takes the lock now
+            try:
+                session.connection()  # takes the lock now
+            finally:
+                self.waits_to_write = False
             self._local.writing = True
             try:
                 yield session
@@ -161,25 +173,35 @@ class Catalog:
             yield session
 
 
-def _engine(path: Path) -> Engine:
+def _engine(catalog: Catalog) -> Engine:
     engine = create_engine(
         "sqlite://",
-        creator=lambda: connect(path),
+        creator=lambda: connect(catalog.path),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=-1,  # a thread never waits for another's connection
     )
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", lambda connection: _begin(connection, catalog.patience))
     return engine
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: Connection, patience: Callable[[], bool]) -> None:
     raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
     for statement in _BEGIN[connection.get_execution_options()[_KIND]]:
-        raw.execute(statement)
+        _execute(raw, statement, patience)
     # A newer program may have upgraded the catalogue since this one opened it.
-    row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+    row = _execute(raw, "SELECT version_num FROM alembic_version", patience).fetchone()
     if row is None or row[0] != migrate.head():
         raise CatalogError(
             "the catalogue was upgraded by a newer astrotui while this one was running; start it again"
         )
+
+
+def _execute(raw: sqlite3.Connection, statement: str, patience: Callable[[], bool]) -> sqlite3.Cursor:
+    """Run a statement, again and again while others hold a lock and there is patience left."""
+    while True:
+        try:
+            return raw.execute(statement)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or not patience():
+                raise

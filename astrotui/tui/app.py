@@ -20,13 +20,14 @@ from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
 from astrotui.tui import queueing
 from astrotui.tui.ahead import AheadApp
-from astrotui.tui.follow import Follower
+from astrotui.tui.follow import Follower, late_words
 from astrotui.tui.loading import later, load_modules, sessions_or_none
 from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.store import Store
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
+from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class AstroApp(AheadApp):
         super().__init__()
         self.settings = settings or load_settings()
         self.store = Store(catalog)
+        self.store.on_late = self._tell_late
         self.follower = Follower()
         self.roots = tuple(roots)
         self.session_id: int | None = None
@@ -144,7 +146,8 @@ class AstroApp(AheadApp):
         """The sessions, by the standard library alone: loading the database layer takes far longer than they do."""
         place = self.screen_stack[0]
         if isinstance(place, LibraryPlace) and (
-            sessions := await self.background(sessions_or_none, self.store.path)
+            # Not in a thread of asyncio's, whose end leaving would wait for while the catalogue is locked.
+            sessions := await self.store.before_open(sessions_or_none)
         ):
             place.show_first(sessions)
 
@@ -217,9 +220,17 @@ class AstroApp(AheadApp):
             queueing.tell_end(self, job, news.results.get(job.id))
 
     def show_running(self, screen: Screen[Any]) -> None:
-        """How far the running job is, beside the name of its place."""
+        """How far the running job is, beside the name of its place; what waits to be written, at the bottom."""
         for bar in screen.query(PlaceBar):
             bar.set_running(self._progress)
+        for line in screen.query(KeyLine):
+            line.say(late_words(self.store.late))
+
+    def _tell_late(self) -> None:
+        for screen in self.screen_stack[:1]:
+            self.show_running(screen)
+        if self.store.late and len(self.screen_stack) > 1:  # a dialog hides the line
+            self.notify(late_words(self.store.late), severity="warning", timeout=3)
 
     # --- errors ---------------------------------------------------------------------------------------------------
 

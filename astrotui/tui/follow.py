@@ -68,6 +68,14 @@ def running_words(live: "Sequence[JobRecord]") -> str:
     return f"{share}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
 
 
+def late_words(count: int) -> str:
+    """What is said while writes wait; empty when none does."""
+    if not count:
+        return ""
+    wait = "change waits" if count == 1 else "changes wait"
+    return f"{count:,} {wait} to be written: another program keeps the catalogue busy"
+
+
 def working(live: "Iterable[JobRecord]", *kinds: str) -> str:
     """What a running or waiting job of these kinds is doing, in a few words; empty if there is none."""
     jobs = sorted((j for j in live if j.kind in kinds), key=lambda j: j.status != "running")

@@ -95,4 +95,4 @@ class ComposeForm(FormDialog[int | None]):
             self._queued = False
             self._complain(error)
             return
-        self.dismiss(job)
+        self.close_with(job)

@@ -115,7 +115,7 @@ class CullScreen(Dialog[bool]):
 
         async def work() -> None:
             await writing
-            self.dismiss(True)
+            self.close_with(True)
 
         start(self, work, group="cull")
 

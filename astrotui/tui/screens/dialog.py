@@ -15,6 +15,12 @@ class Dialog(QuickScreen, ModalScreen[Result]):
 
     CSS_PATH = "dialogs.tcss"
 
+    def close_with(self, result: Result) -> None:
+        """Close when something has ended that was waited for; a person may have left before it did."""
+        if self in self.app.screen_stack:
+            self.pop_until_active()
+            self.dismiss(result)
+
 
 class FormDialog(Dialog[Result]):
     """A dialog with a form; `?` tells what its lines mean, as no value that is typed holds one."""

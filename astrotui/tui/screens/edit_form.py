@@ -75,4 +75,4 @@ class EditForm(FormDialog[str | None]):
             self._writing = False
             self._complain(error)
             return
-        self.dismiss(said)
+        self.close_with(said)

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
+from astrotui.errors import AstrotuiError
 from astrotui.stacking.comet_places import Place as CometPlace
 from astrotui.text import clean, plural
 from astrotui.tui import choosing
@@ -61,6 +62,8 @@ class FramesPlace(Place):
         self.frames = SessionFrames()
         self.facts: SessionFacts | None = None
         self._blinking: Timer | None = None
+        self._shown: int | None = None  # the session whose frames these are
+        self._unwritten: list[tuple[str, AstrotuiError]] = []  # decisions that could not be written
         self._comet: dict[int, CometPlace] = {}  # by frame, the last one marked last
 
     def body(self) -> ComposeResult:
@@ -88,13 +91,13 @@ class FramesPlace(Place):
         if session is None:
             self.table.set_rows([])
             return
-        if self.frames.busy:
+        if self.frames.busy and session == self._shown:
             return  # what is read now would be older than what is shown; the last write reads again
         writes = self.frames.writes
         everything, shown, facts = await self.read(choosing.read_session, session, self.query_text)
         if writes != self.frames.writes or session != self.astro.session_id:
             return  # keys were pressed meanwhile, and what they wrote will be read in its turn
-        self.facts = facts
+        self.facts, self._shown = facts, session
         fresh = self.frames.unmeasured and self.table.cursor == 0
         changed = self.frames.take(everything)
         self.table.set_rows(shown)
@@ -185,13 +188,25 @@ class FramesPlace(Place):
         async def work() -> None:
             try:
                 await writing
+            except AstrotuiError as error:
+                self._unwritten.append((f"{choosing.short_name(frame)} {verdict}", error))
             finally:
                 self.frames.written()
-            if not self.frames.busy:
-                await self.load()
+            await self._settle()
 
         start(self, work, group="decide")
         return True
+
+    async def _settle(self) -> None:
+        """With the last write that was under way, show what the catalogue has, and name what it could not be given."""
+        if self.frames.busy:
+            return
+        lost, self._unwritten = self._unwritten, []
+        if lost:
+            names = ", ".join(name for name, _ in lost[:4])
+            more = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
+            self.astro.complain(AstrotuiError(f"{names}{more}: {lost[-1][1]}"), "Not in the catalogue")
+        await self.load()
 
     def action_undo(self) -> None:
         self._travel(choosing.undo_one, "undone")
@@ -206,9 +221,12 @@ class FramesPlace(Place):
         async def work() -> None:
             try:
                 step = await writing
+            except AstrotuiError:
+                start(self, self._settle, group="decide")
+                raise
             finally:
                 self.frames.written()
-            await self.load()
+            await self._settle()
             here = step.session == self.astro.session_id
             if here and step.frame is not None:
                 self.table.go_to(step.frame)

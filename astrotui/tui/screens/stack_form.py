@@ -200,4 +200,4 @@ class StackForm(FormDialog[tuple[int, ...] | None]):
             self._queued = False
             self._complain(error)
             return
-        self.dismiss(jobs)
+        self.close_with(jobs)

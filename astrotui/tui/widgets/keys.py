@@ -14,6 +14,8 @@ _ALWAYS = ("app.help", "app.quit")
 class KeyLine(HasPlainLines, Widget):
     """`x Reject  u Undo ... ? Help  q Quit`, made from the bindings that are shown; a click does what the key does.
 
+    While something has to be said that matters more, that stands there instead.
+
     One line of text instead of Textual's footer of many small widgets: it opens faster and drops whole entries
     where a terminal is narrow.
     """
@@ -21,11 +23,18 @@ class KeyLine(HasPlainLines, Widget):
     DEFAULT_CSS = """
     KeyLine { dock: bottom; height: 1; background: $panel; color: $text-muted; }
     """
-    COMPONENT_CLASSES = {"keys--key"}  # noqa: RUF012 - Textual declares it so
+    COMPONENT_CLASSES = {"keys--key", "keys--said"}  # noqa: RUF012 - Textual declares it so
 
     def __init__(self) -> None:
         super().__init__()
         self._spots: list[tuple[int, int, str]] = []
+        self._said = ""
+
+    def say(self, text: str) -> None:
+        """What stands here instead of the keys, until it is empty again."""
+        if text != self._said:
+            self._said = text
+            self.refresh()
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
@@ -49,6 +58,10 @@ class KeyLine(HasPlainLines, Widget):
         return here, everywhere
 
     def render(self) -> Text:
+        if self._said:
+            self._spots = []
+            style = self.get_component_rich_style("keys--said", partial=True)
+            return Text.assemble((f" {self._said}", style), no_wrap=True, overflow="ellipsis")
         here, everywhere = self._entries()
         width = self.size.width
         tail = sum(cell_len(f"{key} {label}") + 2 for key, label, _ in everywhere)
