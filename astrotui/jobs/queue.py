@@ -1,8 +1,9 @@
 """What people do with jobs: queue them, look at them, cancel, retry, reorder and pause them."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DbSession
 
 from astrotui.catalog.models import Job
@@ -83,6 +84,19 @@ def list_jobs(catalog: "Catalog", *, live_only: bool = False) -> list[JobRecord]
     query = SELECT_RECORD.order_by(Job.id)
     if live_only:
         query = query.where(Job.status.in_(LIVE))
+    with catalog.read() as db:
+        return [to_record(row) for row in db.execute(query)]
+
+
+def last_end(catalog: "Catalog") -> datetime | None:
+    """When the last job ended, None before any has."""
+    with catalog.read() as db:
+        return db.scalar(select(func.max(Job.finished)))
+
+
+def failed_since(catalog: "Catalog", moment: datetime) -> list[JobRecord]:
+    """Jobs that failed after a moment, oldest first."""
+    query = SELECT_RECORD.where(Job.status == "failed", Job.finished > moment).order_by(Job.id)
     with catalog.read() as db:
         return [to_record(row) for row in db.execute(query)]
 

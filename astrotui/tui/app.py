@@ -25,6 +25,7 @@ from astrotui.tui.loading import later, load_modules, sessions_or_none
 from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.store import Store
+from astrotui.tui.telling import Teller
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
@@ -83,6 +84,7 @@ class AstroApp(AheadApp):
         self.store = Store(catalog)
         self.store.on_late = self._tell_late
         self.follower = Follower()
+        self.teller = Teller(self)
         self.roots = tuple(roots)
         self.session_id: int | None = None
         self._progress = ""
@@ -196,6 +198,7 @@ class AstroApp(AheadApp):
                     changed, seen, told = version != seen, version, True
                     await self._changed(reload=changed)
                 trouble = ""
+                self.teller.tell()
             except AstrotuiError as error:
                 if str(error) != trouble:
                     trouble = str(error)
@@ -216,8 +219,7 @@ class AstroApp(AheadApp):
             self.show_running(screen)
             if reload:
                 screen.catalog_changed()
-        for job in news.ended:
-            queueing.tell_end(self, job, news.results.get(job.id))
+        self.teller.hear(news)
 
     def show_running(self, screen: Screen[Any]) -> None:
         """How far the running job is, beside the name of its place; what waits to be written, at the bottom."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from astrotui.tui.away import Away
+
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
 
@@ -27,23 +29,33 @@ class News:
     ended : jobs to tell of
     live : what goes on
     results : of jobs that ended and are told with what they found
+    missed : jobs that failed while no app looked; at the first look only
     """
 
     running: str
     ended: "tuple[JobRecord, ...]"
     live: "tuple[JobRecord, ...]" = ()
     results: "dict[int, dict[str, Any]]" = field(default_factory=dict)
+    missed: "tuple[JobRecord, ...]" = ()
 
 
 class Follower:
-    """Remembers the jobs whose end a person wants to hear of: those queued here, and those that still went on."""
+    """Remembers the jobs whose end a person wants to hear of: those queued here, and those that still went on.
+
+    Attributes
+    ----------
+    newest : the job that Jobs has to show next: the last one that was queued here, or told
+    """
 
     def __init__(self) -> None:
+        self.newest: int | None = None
         self._waited: set[int] = set()
+        self._away = Away()
 
     def add(self, job_id: int) -> None:
         """Say when this job ends."""
         self._waited.add(job_id)
+        self.newest = job_id
 
     def look(self, catalog: Any) -> News:
         """Read the queue; for a thread."""
@@ -55,7 +67,10 @@ class Follower:
         self._waited = here
         told = [job.id for job in ended if job.kind in ("solve", "index") and job.status == "done"]
         found = {job: result(catalog, job) for job in told}
-        return News(running_words(live), ended, tuple(live), found)
+        missed = self._away.look(catalog)
+        if missed:
+            self.newest = missed[-1].id
+        return News(running_words(live), ended, tuple(live), found, missed)
 
 
 def running_words(live: "Sequence[JobRecord]") -> str:

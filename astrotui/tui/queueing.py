@@ -1,17 +1,11 @@
-"""Queueing jobs from the app, and what it says when they end."""
+"""Queueing jobs from the app."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astrotui.errors import AstrotuiError
 from astrotui.text import clean, plural
-from astrotui.tui.solved import solved_lines
-
-if TYPE_CHECKING:
-    from textual.app import App
-
-    from astrotui.jobs.records import JobRecord
 
 
 def index(catalog: Any, roots: Sequence[Path]) -> int:
@@ -113,26 +107,3 @@ def enqueue(catalog: Any, kind: str, payload: dict[str, Any], title: str, priori
     job = put(catalog, kind, payload, title=title, priority=priority)
     ensure_worker(catalog)
     return job
-
-
-def tell_end(app: "App[Any]", job: "JobRecord", result: dict[str, Any] | None = None) -> None:
-    """A failure is a dialog with the reason and the log's place; an end that was wished for, a short note."""
-    from astrotui.tui.screens.message import MessageScreen
-
-    name = clean(job.title or job.kind, 60)
-    if job.status == "failed":
-        lines = [clean(job.error or "no reason was given", 1000)]
-        if job.log:
-            lines += ["", f"Log: {clean(job.log, 400)}"]
-        lines += ["", f"Jobs (4) has it: l shows the log, t tries again (job {job.id})."]
-        app.push_screen(MessageScreen(f"Job {job.id} failed: {name}", "\n".join(lines)))
-    elif job.status == "done" and result and result.get("solved"):
-        app.push_screen(
-            MessageScreen(f"Job {job.id}: where it is in the sky", "\n".join(solved_lines(result)))
-        )
-    elif job.status == "done" and result and (count := result.get("quarantined")):
-        why = f"{plural(count, 'file')} quarantined: l in Jobs (4) says which and why"
-        app.notify(f"job {job.id} is done: {name}; {why}", severity="warning", markup=False, timeout=8)
-    elif job.status == "done":
-        where = "; 5 shows it" if job.kind in ("stack", "compose", "watch") else ""
-        app.notify(f"job {job.id} is done: {name}{where}", markup=False, timeout=3)

@@ -133,6 +133,9 @@ class JobsPlace(Place):
         self.table.set_rows(jobs)
         if follow and self.table.cursor and jobs[-1].created > self.table.rows[self.table.cursor].created:
             self.table.action_jump(0)
+        if any(job.id == self.astro.follower.newest for job in jobs):
+            self.table.go_to(self.astro.follower.newest)
+            self.astro.follower.newest = None
         running = sum(job.status == "running" for job in jobs)
         waiting = sum(job.status == "queued" for job in jobs)
         words = [f"{running} running"] if running else []
