@@ -11,6 +11,8 @@ from astrotui.catalog.models import Job
 
 LIVE = ("queued", "running")
 FINAL = ("done", "failed", "cancelled")
+# Stages that make up most of a job: the estimate of its end, made in one of them, is about all of it.
+LONG = ("measuring", "levels", "stacking", "reading headers", "solving")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class JobRecord:
     def stage_in_words(self) -> str:
         """The present stage, for people; a first job on a machine is a minute at its kernels."""
         return "kernels (compiled once)" if self.stage == "kernels" else self.stage or ""
+
+    @property
+    def share(self) -> float | None:
+        """How much of the whole job is done, from 0 to 1, as its time so far and the estimate of its end tell.
+
+        None when nobody can say: in stages that are short, or compile, and after the end of a worker, as it is not
+        known how long nobody was at it.
+        """
+        if self.eta_s is None or self.started is None or self.stage not in LONG or self.attempts > 1:
+            return None
+        took = max(0.0, (now() - self.started).total_seconds())
+        return took / (took + self.eta_s) if took + self.eta_s > 0 else None
 
     @property
     def is_final(self) -> bool:

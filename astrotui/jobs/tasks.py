@@ -93,7 +93,7 @@ def run_stack(work: "Work") -> None:
 
     load_compiler()
     # Where the time of a stack goes, so that its end can be told before half of it is over.
-    work.expect({"masters": 1, "measuring": 4, "stacking": 5, "preview": 0.3})
+    work.expect({"masters": 1, "measuring": 4, "levels": 1, "stacking": 4, "preview": 0.3})
     plan = make_stack_plan(work)
     stack_all(work, plan)
     hold_to_cap(places().masters, parse_size(load_settings().masters_cap))

@@ -122,7 +122,8 @@ class _Run:
         dark = self.dark(session_id) if tasks else None
         digest = dark[1] if dark is not None else None
         buffer: list[Answer] = []
-        for answer in measure_all(tasks, dark[0] if dark is not None else None, self.keep, self.workers):
+        master = dark[0] if dark is not None else None
+        for answer in measure_all(tasks, master, self.keep, self.workers, self._compiling):
             buffer.append(answer)
             self.done += 1
             self.progress("measuring", self.done, self.total)
@@ -135,6 +136,9 @@ class _Run:
             f"session {session_id}: {doubt}" for doubt in score_session(self.catalog, session_id)
         ]
         self._slip_in()
+
+    def _compiling(self) -> None:
+        self.progress("kernels", 0, 1)
 
     def _slip_in(self) -> None:
         for session_id in self.wanted():

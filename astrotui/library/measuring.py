@@ -153,9 +153,16 @@ def _is_blank(raw: "NDArray[Any]") -> bool:
 
 
 def measure_all(
-    tasks: Sequence[Task], dark: Path | None, keep: Keep | None, workers: int
+    tasks: Sequence[Task],
+    dark: Path | None,
+    keep: Keep | None,
+    workers: int,
+    compiling: Callable[[], None] = lambda: None,
 ) -> Iterator[Answer]:
-    """Measure frames in as many processes as there are processors, or `workers`; answers come as they are ready."""
+    """Measure frames in as many processes as there are processors, or `workers`; answers come as they are ready.
+
+    `compiling` is called before a first frame, whose kernels may have to be compiled.
+    """
     if not tasks:
         return
     from astrotui.imaging.compiler import load_compiler
@@ -174,6 +181,7 @@ def measure_all(
     left = deque(tasks)
     if (kind := (tasks[0].cfa_phase is None, pixels is None)) not in _compiled:
         # The first frame is measured here: it compiles the kernels once, and forked children inherit them.
+        compiling()
         _compiled.add(kind)
         yield _measure_one(left.popleft())
     if count < 2 or len(tasks) < 4:

@@ -78,9 +78,9 @@ def running_words(live: "Sequence[JobRecord]") -> str:
     running = [job for job in live if job.status == "running"]
     if not running:
         return f"{len(live)}… " if live else ""
-    first = min(running, key=lambda job: not job.total)  # a watch has no end that is known
-    share = f"{100 * min(first.done, first.total) // first.total}%" if first.total else "▸"
-    return f"{share}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
+    shares = [share for job in running if (share := job.share) is not None]  # a watch has none
+    percent = f"{int(100 * shares[0])}%" if shares else "▸"
+    return f"{percent}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
 
 
 def late_words(count: int) -> str:
@@ -100,5 +100,5 @@ def working(live: "Iterable[JobRecord]", *kinds: str) -> str:
     verb = _VERBS.get(first.kind, first.kind)
     if first.status != "running":
         return f"{verb} waits for its turn in Jobs (4)"
-    count = f" {first.done}/{first.total}" if first.total else ""
-    return f"{verb}: {first.stage or 'starting'}{count}"
+    count = f" {first.done}/{first.total}" if first.total and first.stage != "kernels" else ""
+    return f"{verb}: {first.stage_in_words or 'starting'}{count}"

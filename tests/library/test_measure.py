@@ -16,7 +16,7 @@ from astrotui.catalog.models import Frame, Measurement, Session
 from astrotui.errors import FrameError
 from astrotui.frames import pixels
 from astrotui.imaging import quality, register
-from astrotui.library import measure
+from astrotui.library import measure, measuring
 from astrotui.library.index import index_roots
 from astrotui.library.listing import FrameRecord, list_frames
 from astrotui.library.measure import MeasureReport, measure_sessions, sessions_by_need
@@ -403,3 +403,17 @@ def test_a_folder_that_is_forgotten_meanwhile(catalog: Catalog, night: Night) ->
     assert measure_sessions(catalog, [1], workers=1, dark=forget).frames == 3
     shutil.rmtree(night.folder)
     assert by_name(catalog) == {}
+
+
+def test_kernels_are_told_while_the_first_frame_of_a_kind_is_measured(
+    catalog: Catalog, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_compiled", set())
+    night.take(dithered(3))
+    told: list[tuple[str, int, int]] = []
+    run(catalog, night, progress=lambda *words: told.append(words))
+    assert told == [("kernels", 0, 1), *(("measuring", done, 3) for done in (1, 2, 3))]
+    night.take(dithered(2), first=3)
+    told.clear()
+    run(catalog, night, progress=lambda *words: told.append(words))
+    assert told == [("measuring", 1, 2), ("measuring", 2, 2)]

@@ -112,3 +112,25 @@ async def test_a_job_that_was_just_queued_is_under_the_cursor(
         await pilot.press("j", "r")
         await pilot.pause(0.2)
         assert table(app).cursor == 1
+
+
+async def test_long_lines_of_a_log_are_wrapped(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    said = "measured again: " + " ".join(f"frame-{number}" for number in range(40))
+    log.write_text(f"attempt 1\n{said}\n")
+    add_job(catalog_file, status="running", log=str(log))
+    app = make_app()
+
+    def shown(width: int) -> bool:
+        lines = list(app.screen.query_one("#log").lines)
+        return (
+            " ".join(" ".join(lines).split()) == f"attempt 1 {said}"
+            and width / 2 < max(map(len, lines)) <= width - 2
+        )
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, "4", "jobs")
+        await pilot.press("l")
+        await until(pilot, lambda: shown(80))
+        await pilot.resize_terminal(120, 30)
+        await until(pilot, lambda: shown(120))

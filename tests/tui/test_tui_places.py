@@ -337,20 +337,30 @@ async def test_waiting_jobs_are_moved_in_their_line(make_app: MakeApp, catalog_f
         assert "third" in text and "next" in text
 
 
-async def test_jobs_show_their_bar_log_and_end(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:
+async def test_jobs_show_their_bar_log_and_end(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "job.log"
     log.write_text("attempt 1\nthe disk is full\n")
     add_job(catalog_file, status="done", started=NOW, finished=NOW + timedelta(seconds=75))
     job = add_job(
-        catalog_file, status="running", stage="registering", done=4, total=16, log=str(log), started=NOW
+        catalog_file,
+        status="running",
+        stage="stacking",
+        done=4,
+        total=16,
+        log=str(log),
+        started=NOW,
+        eta_s=180.0,
     )
+    monkeypatch.setattr("astrotui.jobs.records.now", lambda: NOW + timedelta(seconds=60))
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, "4", "jobs")
         await until(pilot, lambda: [one.id for one in app.live] == [job])  # the app follows it from here on
         await until(pilot, lambda: "25%" in str(app.screen.query_one("PlaceBar").render()))
         text = "\n".join("".join(s.text for s in table(app).render_line(y)) for y in range(3))
-        assert "███░" in text and "4/16 registering" in text and "75 s" in text
+        assert "███░" in text and "4/16 stacking" in text and "75 s" in text
         await pilot.press("l")
         await until(pilot, lambda: "the disk is full" in "\n".join(app.screen.query_one("#log").lines))
         with Catalog.open(catalog_file) as catalog, catalog.write() as db:
@@ -383,7 +393,7 @@ async def test_no_line_says_of_a_job_what_its_row_does_not_say_any_more(
         await screen.load()  # nothing else has run since when it comes back
         assert table(app).rows[0].status == "done"
         assert "done" in line(screen, "#detail") and "running" not in line(screen, "#detail")
-        assert "25%" not in str(screen.query_one("PlaceBar").render())
+        assert "▸" not in str(screen.query_one("PlaceBar").render())
 
 
 async def test_a_running_job_is_cancelled_only_after_a_question(

@@ -1,5 +1,7 @@
 """Jobs that the app starts beside stacks: a plate solver, a watch; and what it says of them."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from astrotui.jobs import queue
 from astrotui.jobs.records import JobRecord
 from astrotui.jobs.watch_loop import Orders
 from astrotui.stacking.recipe import Recipe
-from astrotui.tui.follow import running_words
+from astrotui.tui.follow import running_words, working
 from astrotui.tui.provenance import describe
 from astrotui.tui.screens.message import MessageScreen, QuestionScreen
 from tests.tui.conftest import NOW, MakeApp, add_job, until
@@ -140,13 +142,29 @@ async def test_a_watch_is_seen_among_jobs(make_app: MakeApp, catalog_file: Path)
         await until(pilot, lambda: "watch M42 · running · watching" in line(app.screen, "#detail"))
 
 
-def test_a_job_with_an_end_in_sight_is_shown_before_a_watch() -> None:
-    def job(number: int, done: int, total: int) -> JobRecord:
-        kind = "stack" if total else "watch"
+def test_how_far_the_whole_job_is_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def job(number: int, stage: str, done: int, total: int, eta_s: float | None) -> JobRecord:
         record: Any = JobRecord
         values = dict.fromkeys(JobRecord.__dataclass_fields__)
-        return record(  # type: ignore[no-any-return]
-            **{**values, "id": number, "kind": kind, "status": "running", "done": done, "total": total}
-        )
+        known = {
+            "id": number,
+            "status": "running",
+            "stage": stage,
+            "done": done,
+            "total": total,
+            "eta_s": eta_s,
+        }
+        return record(**{**values, **known, "attempts": 1, "started": NOW})  # type: ignore[no-any-return]
 
-    assert running_words([job(1, 12, 0), job(2, 5, 10)]) == "50%+1 "
+    monkeypatch.setattr("astrotui.jobs.records.now", lambda: NOW + timedelta(seconds=60))
+    watch = job(1, "watching", 12, 0, None)
+    assert running_words([watch, job(2, "stacking", 1, 10, 60.0)]) == "50%+1 "
+    # A stage that ended says nothing of the job.
+    assert (
+        running_words([job(2, "masters", 1, 1, 0.0)])
+        == running_words([job(2, "kernels", 0, 1, None)])
+        == "▸ "
+    )
+    assert working([job(2, "kernels", 0, 1, None)], "measure") == ""
+    told = [replace(job(2, "kernels", 0, 1, None), kind="measure")]
+    assert working(told, "measure") == "measuring: kernels (compiled once)"

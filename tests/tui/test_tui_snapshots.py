@@ -66,7 +66,14 @@ def test_darks(make_app: MakeApp, snap_compare: Compare, size: tuple[int, int]) 
 
 
 @sizes
-def test_jobs(make_app: MakeApp, snap_compare: Compare, catalog_file: Path, size: tuple[int, int]) -> None:
+def test_jobs(
+    make_app: MakeApp,
+    snap_compare: Compare,
+    catalog_file: Path,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("astrotui.jobs.records.now", lambda: NOW + timedelta(seconds=19))
     took = {"started": NOW, "finished": NOW + timedelta(minutes=3)}
     add_job(catalog_file, status="done", kind="index", title="index 1 folder", **took)
     add_job(
@@ -79,9 +86,10 @@ def test_jobs(make_app: MakeApp, snap_compare: Compare, catalog_file: Path, size
     add_job(
         catalog_file,
         status="running",
-        stage="registering",
+        stage="stacking",
         done=5,
         total=16,
+        started=NOW,
         eta_s=42.0,
         log="/logs/job-3.log",
     )

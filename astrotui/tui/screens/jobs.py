@@ -33,10 +33,11 @@ _TONES: dict[str, Tone] = {
 }
 _BAR = 12
 _TAIL_BYTES = 20_000
+_SCROLLBAR = 2  # columns
 
 
 def bar(job: "JobRecord") -> Cell:
-    """Progress of the present stage as a bar."""
+    """Progress of the whole job as a bar, where that is known, and how far the present stage is."""
     if job.status != "running" or job.stage is None:
         return Cell("")
     if job.stage == "kernels":  # nothing of it can be counted
@@ -44,10 +45,11 @@ def bar(job: "JobRecord") -> Cell:
     if not job.total:
         inside = f", {plural(job.done, 'frame')} in" if job.kind == "watch" and job.done else ""
         return Cell(clean(job.stage, 14) + inside, "info")
-    filled = _BAR * min(job.done, job.total) // job.total
-    return Cell(
-        f"{'█' * filled}{'░' * (_BAR - filled)} {job.done:,}/{job.total:,} {clean(job.stage, 20)}", "info"
-    )
+    words = f"{job.done:,}/{job.total:,} {clean(job.stage, 20)}"
+    if (share := job.share) is None:
+        return Cell(words, "info")
+    filled = int(_BAR * share)
+    return Cell(f"{'█' * filled}{'░' * (_BAR - filled)} {words}", "info")
 
 
 def queue_order(jobs: "Iterable[JobRecord]") -> dict[int, int]:
@@ -83,7 +85,7 @@ class JobsPlace(Place):
         super().__init__()
         self.paused = False
         self._rates: dict[int, tuple[str | None, float, int]] = {}
-        self._log_text = ""
+        self._log_shown = ("", 0)  # its text, and the width that it was wrapped for
         self._order: dict[int, int] = {}
         self._held: dict[int, int] = {}  # by job that indexed: files that cannot be used
 
@@ -183,6 +185,10 @@ class JobsPlace(Place):
         took = time.monotonic() - since
         return f" · {(job.done - first) / took:.1f} a second" if took > 1 and job.done > first else ""
 
+    def on_resize(self) -> None:
+        if any(log.display for log in self.query("#log")):  # not there yet at the first size
+            self._read_log()
+
     @on(RowTable.Chosen, "#jobs")
     def _chosen(self, event: RowTable.Chosen) -> None:
         self.action_log()
@@ -204,14 +210,12 @@ class JobsPlace(Place):
 
     async def _show_log(self, job: "JobRecord") -> None:
         text = await self.read(_tail, job.log)
-        if text != self._log_text:
-            self._log_text = text
+        width = self.size.width - _SCROLLBAR
+        if (text, width) != self._log_shown:
+            self._log_shown = text, width
             log = self.query_one("#log", Log)
             log.clear()
-            width = max(20, self.table.size.width - 2)  # beside the log's bar
-            lines = [clean(line, 400) for line in text.splitlines()] or ["no log yet"]
-            # What matters stands at the end of many a line.
-            log.write_lines([part for line in lines for part in wrap(line, width, subsequent_indent="  ")])
+            log.write_lines(_wrapped(text, width) or ["no log yet"])
 
     # --- changing the queue -----------------------------------------------------------------------------------------
 
@@ -265,6 +269,12 @@ def _jobs(catalog: Any) -> "tuple[list[JobRecord], bool, dict[int, int]]":
     from astrotui.tui.reading import unusable_files
 
     return list_jobs(catalog), is_paused(catalog), unusable_files(catalog)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The lines of a log, those that are too long as several."""
+    lines = (clean(line, 1000) for line in text.splitlines())
+    return [part for line in lines for part in wrap(line, max(width, 20), subsequent_indent="  ")]
 
 
 def _on_job(catalog: Any, name: str, job_id: int, *arguments: Any) -> None:
