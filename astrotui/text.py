@@ -41,6 +41,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size(count: int) -> str:
+    """Bytes as people say them: `1.2 GB`."""
+    value = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: `45 s`, `12 min`, `3 h 20 min`; a dash when unknown."""
     if seconds is None:

@@ -201,6 +201,7 @@ def _wait(catalog: Any, jobs: Jobs) -> list[dict[str, Any]]:
 
 def _payloads(catalog: Any, ids: list[int], split: str | None, options: dict[str, Any]) -> Jobs:
     """What is to be queued, by filter; one of no name without --split."""
+    from astrotui.jobs.estimates import check_room
     from astrotui.library.planning import check_request
     from astrotui.library.requests import request_stack, title_of
     from astrotui.library.splitting import split_by_filter
@@ -210,7 +211,7 @@ def _payloads(catalog: Any, ids: list[int], split: str | None, options: dict[str
     )
     for name, request in requests.items():
         check_request(catalog, request)
-        _check_room(catalog, request)
+        check_room(catalog, request)
         if request.recipe.drizzle is not None:
             _foretell(catalog, request, name)
     return {
@@ -261,32 +262,6 @@ def _options(
         "memory": parse_size(memory or state.settings.memory),
         "workers": workers,
     }
-
-
-def _check_room(catalog: Any, request: Any) -> None:
-    """Refuse now what cannot end well: too little disk for the result, too little memory for the budget."""
-    from sqlalchemy import func, select
-
-    from astrotui.catalog.models import Session
-    from astrotui.jobs.estimates import check_disk, check_memory
-
-    with catalog.read() as db:
-        pixels, colored = db.execute(
-            select(func.max(Session.width * Session.height), func.count(Session.cfa)).where(
-                Session.id.in_(request.sessions)
-            )
-        ).one()
-    planes = 3 if colored else 1
-    # The result with its maps, the masters, and a third more for a field that grows with `union`.
-    finer = request.recipe.drizzle or 1.0
-    maps = 6 if request.recipe.drizzle is None else 10
-    result = (4 * planes + maps) * finer**2 * (1.33 if request.recipe.frame == "union" else 1.0)
-    need = int(pixels * (result + 2 + 3 * 4))
-    folder = Path(request.output).parent if request.output else Path(request.folder)
-    check_disk(folder, need)
-    check_memory(
-        min(request.memory, int(pixels * planes * 4 * len(request.frames)) + 300_000_000), what="this stack"
-    )
 
 
 def islands_of(catalog: Any, found: dict[str, Any]) -> list[dict[str, Any]]:

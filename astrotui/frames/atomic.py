@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from astrotui.errors import OutputError
-from astrotui.text import clean
+from astrotui.text import clean, size
 
 # Leftovers are known by the kinds of files that are results; other programs' `.part` files are none of ours.
 _PART = re.compile(
@@ -160,7 +160,7 @@ class PartFile:
         free = room.f_bavail * room.f_frsize
         if room.f_blocks and free < expected:
             raise OutputError(
-                f"{clean(self.path, 500)}: the disk has {free / 1e6:,.0f} MB free, {expected / 1e6:,.0f} MB are needed"
+                f"{clean(self.path, 500)}: {size(expected)} are needed and {size(free)} are free there"
             )
 
     def _failed(self, error: OSError) -> OutputError:

@@ -3,8 +3,14 @@
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astrotui.errors import JobError
+from astrotui.text import size
+
+if TYPE_CHECKING:
+    from astrotui.catalog.database import Catalog
+    from astrotui.library.requests import StackRequest
 
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -36,6 +42,37 @@ def check_memory(need_bytes: int, *, what: str = "this job") -> None:
         )
 
 
+def check_room(catalog: "Catalog", request: "StackRequest") -> None:
+    """Refuse now a stack that cannot end well: too little disk for the result, too little memory for the budget.
+
+    Raises
+    ------
+    JobError
+        With what is needed and what there is.
+    """
+    from sqlalchemy import func, select
+
+    from astrotui.catalog.models import Session
+
+    with catalog.read() as db:
+        pixels, colored = db.execute(
+            select(func.max(Session.width * Session.height), func.count(Session.cfa)).where(
+                Session.id.in_(request.sessions)
+            )
+        ).one()
+    planes = 3 if colored else 1
+    # The result with its maps, the masters, and a third more for a field that grows with `union`.
+    finer = request.recipe.drizzle or 1.0
+    maps = 6 if request.recipe.drizzle is None else 10
+    result = (4 * planes + maps) * finer**2 * (1.33 if request.recipe.frame == "union" else 1.0)
+    need = int(pixels * (result + 2 + 3 * 4))
+    folder = Path(request.output).parent if request.output else Path(request.folder)
+    check_disk(folder, need)
+    check_memory(
+        min(request.memory, int(pixels * planes * 4 * len(request.frames)) + 300_000_000), what="this stack"
+    )
+
+
 def free_memory(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
     """Bytes that this process could still use without swapping; None when the system does not tell.
 
@@ -46,16 +83,6 @@ def free_memory(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
     left = [room for room in _group_rooms(proc, cgroups) if room is not None]
     known = [value for value in (available, *left) if value is not None]
     return min(known) if known else None
-
-
-def size(count: int) -> str:
-    """Bytes as people say them: `1.2 GB`."""
-    value = float(count)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def _meminfo(path: Path) -> int | None:

@@ -168,11 +168,17 @@ def default_name(catalog: Catalog, session_ids: Sequence[int]) -> str:
 
 
 def title_of(catalog: Catalog, request: StackRequest) -> str:
-    """What a stack is called in the list of jobs: its targets and how many frames it asks for."""
+    """What a stack is called in the list of jobs: its targets and how many frames can be used for it."""
     with catalog.read() as db:
         targets = db.scalars(select(Session.target).where(Session.id.in_(request.sessions)).distinct())
         names = sorted(clean(target, 40) for target in targets if target)
-    return f"{', '.join(names[:3]) or 'stack'}: {plural(len(request.frames), 'frame')}"
+        usable = db.scalars(
+            select(Frame.id).where(
+                Frame.session_id.in_(request.sessions), ~Frame.missing, Frame.quarantine.is_(None)
+            )
+        )
+        count = len(set(request.frames) & set(usable))
+    return f"{', '.join(names[:3]) or 'stack'}: {plural(count, 'frame')}"
 
 
 def free_output(folder: Path, name: str) -> Path:

@@ -302,12 +302,14 @@ def queue_stack(
     catalog: Any, session_ids: Sequence[int], folder: Path, options: dict[str, Any]
 ) -> tuple[int, ...]:
     """Queue the stack, or one for each filter; returns the ids of the jobs. For a thread."""
+    from astrotui.jobs.estimates import check_room
     from astrotui.library.planning import check_request
     from astrotui.library.requests import title_of
 
     requests = _requests(catalog, session_ids, folder, options)
     for request in requests.values():
         check_request(catalog, request)
+        check_room(catalog, request)
     return tuple(
         enqueue(
             catalog, "stack", request.to_dict(), " ".join(filter(None, (title_of(catalog, request), name)))

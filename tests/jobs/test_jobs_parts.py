@@ -15,6 +15,7 @@ from astrotui.jobs import estimates, logs, owner
 from astrotui.jobs.environment import Fact, container, facts, kills_user_processes
 from astrotui.jobs.executors import executor
 from astrotui.jobs.handlers import HANDLERS, find_handler
+from astrotui.text import size
 from tests.jobs.job_helpers import DEADLINE_S, dead_here, eventually
 
 LIFELINE = """
@@ -214,7 +215,7 @@ class TestEstimates:
         ("count", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KB"), (123_456_789, "123 MB")]
     )
     def test_sizes_are_said_plainly(self, count: int, said: str) -> None:
-        assert estimates.size(count) == said
+        assert size(count) == said
 
 
 class TestExecutors:

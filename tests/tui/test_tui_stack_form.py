@@ -1,7 +1,9 @@
 """The stack form says what it is about, what to think of first, and always its keys."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Frame, Measurement, Session
+from astrotui.catalog.models import Frame, Measurement, Root, Session
+from astrotui.jobs.queue import list_jobs
 from astrotui.library.annotate import pin
 from astrotui.library.calibrators import session_match
 from astrotui.tui.screens.stack_form import StackForm
@@ -218,3 +221,42 @@ async def test_how_a_drizzle_will_cover_is_told_before_it_is_queued(
         await pilot.press("down", "backspace", "backspace", "backspace", "1", "up", "right")
         await until(pilot, lambda: "foretold once the frames are measured" in line(form, "#meaning"))
         assert form.query_one("#meaning").size.height >= 1
+
+
+async def test_too_full_a_disk_is_refused_in_the_form(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "astrotui.jobs.estimates.shutil.disk_usage", lambda place: SimpleNamespace(free=205_000)
+    )
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.query(Root).one().path = str(tmp_path)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await opened(pilot)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "MB and 205 KB are free there" in line(form, "#wrong"))
+        assert app.screen is form
+    with Catalog.open(catalog_file) as catalog:
+        assert list_jobs(catalog) == []
+
+
+async def test_the_job_counts_the_frames_that_the_form_counts(
+    make_app: MakeApp, catalog_file: Path, tmp_path: Path
+) -> None:
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.query(Root).one().path = str(tmp_path)
+        session = db.query(Session).order_by(Session.target).first()
+        assert session is not None
+        gone, broken, *_ = db.query(Frame).filter(Frame.session_id == session.id, Frame.frame_type == "light")
+        gone.missing, broken.quarantine = True, "cut off"
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        await pilot.press("home")
+        form = await opened(pilot)
+        said = re.search(r"(\d+) of (\d+) frames", line(form, "#heading"))
+        assert said is not None and int(said[1]) == int(said[2]) - 2
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.current_mode == "jobs" and table(app).rows)
+        assert table(app).row.title.endswith(f": {said[1]} frames")
