@@ -153,9 +153,10 @@ async def test_only_a_catalogue_that_is_there_is_called_busy(
     make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch, new: bool
 ) -> None:
     monkeypatch.setattr("astrotui.tui.app._PATIENCE_S", 0.05)
-    may_end, told = asyncio.Event(), []
+    opening, may_end, told = asyncio.Event(), asyncio.Event(), []
 
     async def slow(store: Store) -> None:
+        opening.set()
         await may_end.wait()
         raise CatalogError("it is damaged")
 
@@ -167,6 +168,7 @@ async def test_only_a_catalogue_that_is_there_is_called_busy(
         if not new:
             await until(pilot, lambda: told)
             assert "busy" in told[0]
+        await opening.wait()
         await pilot.pause(0.3)
         may_end.set()
         await until(pilot, lambda: type(app.screen).__name__ == "TroubleScreen")
