@@ -1,11 +1,12 @@
 """Where things live (XDG folders) and the user's settings (TOML)."""
 
+import hashlib
 import os
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from astrotui import __version__
 from astrotui.errors import UsageError
 
 CATALOG_ENV = "ASTROTUI_CATALOG"
@@ -34,8 +35,7 @@ class Places:
 
     @property
     def kernels(self) -> Path:
-        # Compiled kernels do not notice when code that they call has changed: each version has its own.
-        return self.cache / "kernels" / __version__
+        return self.cache / "kernels" / kernels_digest()
 
     @property
     def previews(self) -> Path:
@@ -44,6 +44,15 @@ class Places:
     @property
     def logs(self) -> Path:
         return self.state / "logs"
+
+
+@cache
+def kernels_digest(folder: Path = Path(__file__).parent / "imaging") -> str:
+    """What the code of the kernels is like; numba sees no change in other files of what a kept kernel calls."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def places() -> Places:

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from platformdirs import user_cache_path
+
+from astrotui.config import places
 
 # Compiled kernels are kept between runs; numba reads this when it is first imported.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(user_cache_path("astrotui", appauthor=False) / "kernels"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(places().kernels))
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

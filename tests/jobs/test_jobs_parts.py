@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from astrotui.config import places
+from astrotui.config import kernels_digest, places
 from astrotui.errors import JobError
 from astrotui.jobs import estimates, logs, owner
 from astrotui.jobs.environment import Fact, container, facts, kills_user_processes
@@ -309,3 +309,14 @@ class TestEnvironment:
         write(tmp_path / ".dockerenv", "")
         told = self.remedies(tmp_path)
         assert any("container (docker)" in text and remedy for text, remedy in told.items())
+
+
+def test_kernels_are_kept_apart_when_any_of_their_code_changed(tmp_path: Path) -> None:
+    assert places().kernels.name == kernels_digest()
+    (tmp_path / "clip_kernels.py").write_text("a = 1\n")
+    before = kernels_digest(tmp_path)
+    kernels_digest.cache_clear()
+    assert kernels_digest(tmp_path) == before
+    (tmp_path / "clip_kernels.py").write_text("a = 2\n")
+    kernels_digest.cache_clear()
+    assert kernels_digest(tmp_path) != before
