@@ -30,8 +30,8 @@ def compose(
 
     rgb takes R G B, lrgb L R G B, sho S H O (sulfur, hydrogen, oxygen), hoo H O, or one color stack that was taken
     through a dual-band filter. split writes the two lines of such a stack. The images are laid on each other by their
-    stars. The result is linear; a picture is written
-    beside it, and render makes others. What is made of listed stacks is listed among them.
+    stars. The result is linear; a picture is written beside it, and render makes others. What is made of listed stacks
+    is listed among them.
     """
     from astrotui.cli.render_commands import source_of
     from astrotui.jobs.compose import compose as run

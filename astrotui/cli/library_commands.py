@@ -120,7 +120,7 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
         (
             r.id, r.target or "(no target)", r.night or "–", r.camera or r.device or "–",
             "–" if r.exposure_s is None else f"{r.exposure_s:g} s", number(r.gain, 0), r.filter or "–",
-            f"{_kept(r)}/{r.lights}", exposed(r.integration_s, _kept(r)),
+            f"{r.kept}/{r.lights}", exposed(r.integration_s, r.kept),
             r.dark["grade"] if r.dark else "none", _attention(r),
         )
         for r in records
@@ -140,7 +140,7 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
     )
     click.echo(table(heads, rows, right=(0, 4, 5, 7, 8)))
     total = sum(r.integration_s for r in records)
-    click.echo(f"{plural(len(records), 'session')}, {exposed(total, sum(map(_kept, records)))}")
+    click.echo(f"{plural(len(records), 'session')}, {exposed(total, sum(r.kept for r in records))}")
     told = [f"session {r.id}: {warning}" for r in records for warning in r.warnings]
     for text in told[:_MOST_WARNINGS]:
         click.echo(clean(text, 300))
@@ -150,10 +150,6 @@ def sessions(state: State, query: tuple[str, ...]) -> None:
 
 
 _MOST_WARNINGS = 20  # below the table
-
-
-def _kept(session: "SessionRecord") -> int:
-    return session.lights - session.rejected - session.missing - session.quarantined
 
 
 def _attention(session: "SessionRecord") -> str:

@@ -53,6 +53,11 @@ class SessionRecord:
     rating: int | None
     tags: tuple[str, ...]
 
+    @property
+    def kept(self) -> int:
+        """Lights that a stack would take."""
+        return self.undecided + self.accepted
+
 
 def first_sessions(path: Path) -> list[SessionRecord] | None:
     """All sessions of the catalogue at `path`, as `list_sessions` lists them without a query.

@@ -29,10 +29,10 @@ def describe(stack: Stack) -> list[str]:
     lines = [
         f"{plural(stack['frames_used'], 'frame')}, {exposed(stack['integration_s'], stack['frames_used'])}; "
         f"{len(stack['frames_skipped'])} left out; made in {duration(stack['seconds'])}",
-        f"{noise}, FWHM {number(stack['fwhm_px'])} px" if stack["noise_adu"] is not None else "",
+        # Of a composition nobody measured noise.
+        *[f"{noise}, FWHM {number(stack['fwhm_px'])} px"] * (stack["noise_adu"] is not None),
         f"{100 * (stack['rejected_fraction'] or 0):.2f} % of the samples rejected",
     ]
-    lines = [text for text in lines if text]  # of a composition nobody measured noise
     if reused := _reused(stack.get("reused") or {}):
         lines.append(f"reused: {reused}")
     lines += [clean(text, 160) for text in (stack.get("notes") or ())[:3]]

@@ -36,15 +36,10 @@ def _dark_need(session: "SessionRecord") -> str:
     return "" if session.dark["grade"] == "exact" else f"dark {session.dark['grade']}"
 
 
-def kept(session: "SessionRecord") -> int:
-    """Lights that a stack would take."""
-    return session.undecided + session.accepted
-
-
 def total(sessions: "Iterable[SessionRecord]") -> str:
     """The light of the frames that a stack would take, in words."""
     held = list(sessions)
-    return exposed(sum(session.integration_s for session in held), sum(map(kept, held)))
+    return exposed(sum(session.integration_s for session in held), sum(session.kept for session in held))
 
 
 def _g(value: float | None, unit: str = "") -> str:
@@ -57,7 +52,7 @@ COLUMNS: list[Column["SessionRecord"]] = [
     Column("exp", "Exp", 6, lambda s: _g(s.exposure_s, "s"), lambda s: s.exposure_s, "right"),
     Column("gain", "Gain", 5, lambda s: _g(s.gain), lambda s: s.gain, "right", roomy=90),
     Column("filter", "Filter", 7, lambda s: s.filter or "–", lambda s: s.filter),
-    Column("frames", "Frames", 7, lambda s: f"{kept(s)}/{s.lights}", kept, "right", True),
+    Column("frames", "Frames", 7, lambda s: f"{s.kept}/{s.lights}", lambda s: s.kept, "right", True),
     Column("total", "Total", 7, lambda s: total([s]), lambda s: s.integration_s, "right", True),
     Column(
         "attention", "Attention", 15, lambda s: Cell(", ".join(attention(s)), "warn"), lambda s: len(attention(s)),
@@ -81,7 +76,7 @@ class Target:
     @property
     def kept(self) -> int:
         """Lights that a stack would take."""
-        return sum(map(kept, self.sessions))
+        return sum(session.kept for session in self.sessions)
 
     @property
     def filters(self) -> str:
@@ -143,7 +138,7 @@ def describe_target(target: Target) -> str:
         clean(target.filters, 120),
         "",
         *(
-            clean(f"{s.night or '–'}  {kept(s)}/{s.lights}  {total([s])}  {s.filter or ''}", 60)
+            clean(f"{s.night or '–'}  {s.kept}/{s.lights}  {total([s])}  {s.filter or ''}", 60)
             for s in target.sessions
         ),
     ]
@@ -181,7 +176,7 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]", room: tupl
         clean(f"{name} · session {session.id}"),
         clean(f"{camera} {size}"),
         clean(", ".join(_settings(session))),
-        f"{kept(session)} of {plural(session.lights, 'light')}, {total([session])}"
+        f"{session.kept} of {plural(session.lights, 'light')}, {total([session])}"
         + (f", {session.rejected} rejected" if session.rejected else ""),
         f"dark: {session.dark['grade'] if session.dark else 'none'}",
     ]
