@@ -16,6 +16,7 @@ from astrotui.text import clean
 from astrotui.tui.ahead import QuickScreen
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
+from astrotui.tui.widgets.picture import Picture
 from astrotui.tui.widgets.table import RowTable
 from astrotui.tui.work import start
 
@@ -93,6 +94,8 @@ class Place(QuickScreen, Screen[None]):
         super().on_screen_resume(event)
         if self.is_current:  # not while it is only made ahead of its key
             self.astro.show_running(self)
+            for picture in self.query(Picture):
+                picture.come()
             self.action_reload()
 
     def catalog_changed(self) -> None:

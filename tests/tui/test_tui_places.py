@@ -1,5 +1,6 @@
 """Library, Darks, Jobs and Stacks by keys, and the ways between them."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from astrotui.jobs import queue
 from astrotui.library.calibrators import session_match
 from astrotui.stacking.recipe import Recipe
 from astrotui.tui.coverage import cover
+from astrotui.tui.pictures import session_picture
 from astrotui.tui.screens.message import MessageScreen, QuestionScreen
 from astrotui.tui.screens.prompt import PromptScreen
 from astrotui.tui.screens.stack_form import StackForm
@@ -452,6 +454,35 @@ async def test_stack_is_seen_zoomed_and_found(make_app: MakeApp, stacks: list[di
         )
         await pilot.press("escape", "escape")
         await until(pilot, lambda: app.current_mode == "library")
+
+
+async def test_a_place_that_was_left_asks_for_its_picture_when_it_is_shown_again(
+    make_app: MakeApp, stacks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, read = threading.Event(), threading.Event()
+    real = session_picture
+
+    def late(catalog: Any, session_id: int) -> Any:
+        assert left.wait(60)
+        read.set()
+        return real(catalog, session_id)
+
+    monkeypatch.setattr("astrotui.tui.screens.library.session_picture", late)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        asked = app.pictures.asked  # type: ignore[attr-defined]
+        library = pilot.app.screen
+        await until(pilot, lambda: table(pilot.app).rows)
+        await until(pilot, lambda: library.workers and any(w.group == "picture" for w in library.workers))
+        await show(pilot, "5", "stacks")
+        await until(pilot, lambda: asked)
+        left.set()
+        picture = library.query_one("#picture", Picture)
+        await until(pilot, lambda: read.is_set() and picture.request is not None)
+        await pilot.pause()
+        assert [request.path for request in asked] == [stacks[1]["output"]]
+        await pilot.press("1")
+        await until(pilot, lambda: asked[-1].path == picture.request.path)  # type: ignore[union-attr]
 
 
 async def test_two_stacks_are_compared_at_the_same_place(

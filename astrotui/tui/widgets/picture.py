@@ -53,6 +53,7 @@ class Picture(DrawsLines, Widget):
         self.shown: ViewRequest | None = None  # what the picture on screen was asked for with
         self.text = ""
         self._timer: Timer | None = None
+        self._put_off = False
         self._strips: list[Strip] = []
 
     def show(self, request: "ViewRequest | None", *, text: str = "", now: bool = False) -> None:
@@ -90,7 +91,15 @@ class Picture(DrawsLines, Widget):
     def _ask(self) -> None:
         if self.request is None or self.size.width < 2 or self.size.height < 2:
             return
+        self._put_off = not self.screen.is_current
+        if self._put_off:
+            return  # the picture of the place that is shown now must not wait for this one
         start(self, partial(self._fetch, self.request), group=f"picture-{self.id}", exclusive=True)
+
+    def come(self) -> None:
+        """Called when the place is shown again: ask for what was put off while it was away."""
+        if self._put_off:
+            self._ask()
 
     async def _fetch(self, wanted: "ViewRequest") -> None:
         from astrotui.rendering.service import SupersededError
