@@ -171,17 +171,36 @@ def demosaic_window(
     red_column: int,
     method: int,
     levels: Any,
+    spans: Any,
     out: Any,
     y0: int,
     x0: int,
 ) -> None:
-    """Colors of all rows of a window but HALO on each side, into `out` (3, H, W) with its corner at (y0, x0)."""
+    """Colors of all rows of a window but HALO on each side, into `out` (3, H, W) with its corner at (y0, x0).
+
+    Of row y only pixels spans[y, 0] to spans[y, 1] - 1 are wanted, int32 (height, 2).
+    """
     planes = np.empty((3, STRIDE), np.float32)
     for y in range(HALO, height - HALO):
-        demosaic_row(window, y, width, red_row, red_column, method, levels, planes[0], planes[1], planes[2])
+        first = max(spans[y, 0] - HALO, 0) // 2 * 2  # even: the phase stays
+        last = min(spans[y, 1] + HALO, width)
+        if last - first <= 2 * HALO:
+            continue
+        demosaic_row(
+            window[first:],
+            y,
+            last - first,
+            red_row,
+            red_column,
+            method,
+            levels,
+            planes[0],
+            planes[1],
+            planes[2],
+        )
         for k in range(3):
-            for x in range(HALO, width - HALO):
-                out[k, y0 + y - HALO, x0 + x - HALO] = planes[k, x]
+            for x in range(HALO, last - first - HALO):
+                out[k, y0 + y - HALO, x0 + first + x - HALO] = planes[k, x]
 
 
 def red_phase(pattern: str) -> tuple[int, int]:
@@ -249,7 +268,11 @@ def debayer(
         part = padded[:, x0 : x0 + step + 2 * HALO]
         window = np.empty((part.shape[0], STRIDE), np.float32)
         window[:, : part.shape[1]] = part
-        demosaic_window(window.ravel(), len(part), part.shape[1], row, column, code, levels, out, 0, x0)
+        spans = np.empty((len(part), 2), np.int32)
+        spans[:] = 0, STRIDE
+        demosaic_window(
+            window.ravel(), len(part), part.shape[1], row, column, code, levels, spans, out, 0, x0
+        )
     return out
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from astrotui.imaging.clip_kernels import INNER, KERNEL
 from astrotui.imaging.mapping import NEWTON_STEPS
-from astrotui.imaging.tap_kernels import COLUMNS, TAPS, all_weights, run_general
+from astrotui.imaging.tap_kernels import COLUMNS, TAPS, cubic_rows, is_narrow, run_planes
 
 _HALF = np.float32(0.5)
 
@@ -62,10 +62,11 @@ def warp_through_lens(
     """
     height = planes.shape[1]
     width = planes.shape[2]
-    count = planes.shape[0]
-    flat = planes.reshape(-1)
+    narrow = is_narrow(table, nearest)
     wx = np.empty((TAPS + 1) * COLUMNS, np.float32)
     wy = np.empty((TAPS + 1) * COLUMNS, np.float32)
+    cubic = np.empty(16, np.float32)
+    cubic_rows(table, cubic)
     at = np.empty(COLUMNS, np.int64)
     cx, cy, radius, k1, k2, sx, sy, limit = lens
     for Y in range(row_0, row_1):
@@ -101,18 +102,21 @@ def warp_through_lens(
                 past_x[i] = np.float32(x - ix) - _HALF
                 past_y[i] = np.float32(y - iy) - _HALF
                 at[i] = (int(iy) - top - 2) * width + int(ix) - left - 2
-            all_weights(table, nearest, run, past_x, wx)
-            all_weights(table, nearest, run, past_y, wy)
-            for k in range(count):
-                run_general(
-                    flat[k * height * width :],
-                    width,
-                    run,
-                    at,
-                    wx,
-                    wy,
-                    allow,
-                    factor[k],
-                    offset[k],
-                    tile[k, Y, sample, start:],
-                )
+            run_planes(
+                planes,
+                run,
+                at,
+                wx,
+                wy,
+                table,
+                cubic,
+                nearest,
+                narrow,
+                allow,
+                factor,
+                offset,
+                tile,
+                Y,
+                sample,
+                start,
+            )

@@ -12,6 +12,8 @@ from astrotui.imaging.mapping import Lens
 from astrotui.imaging.types import Float32Array, Float64Array
 from astrotui.imaging.warp import Interpolation, Place, Warp, Window, places, plan_warp
 
+_REACH = 4  # px that the taps of a position reach, and the rounding of two ways to the same corner
+
 
 @lru_cache(maxsize=8)
 def weight_table(method: Interpolation) -> Float32Array:
@@ -80,7 +82,7 @@ def warp_tile(
     scratch : float32, flat, FIRST_PASS_ROW for each row of the (turned) window
     """
     from astrotui.imaging.debayer import HALO, STRIDE, demosaic_window
-    from astrotui.imaging.resample_kernels import warp_general
+    from astrotui.imaging.resample_kernels import needed_spans, warp_general
     from astrotui.imaging.tile_kernels import warp_window
 
     red_row, red_column, demosaic = phase
@@ -125,8 +127,13 @@ def warp_tile(
         return
     if demosaic >= 0:
         planes = np.empty((3, height - 2 * HALO, width - 2 * HALO), np.float32)
+        spans = np.empty((height, 2), np.int32)
+        spans[:] = 0, width
+        if warp.lens is None:
+            corner = place.X0 + place.column, place.Y0 + place.row
+            needed_spans(warp.turned, *corner, place.columns, place.rows, top, left, _REACH, spans)
         demosaic_window(
-            pixels.reshape(-1), height, width, red_row, red_column, demosaic, levels, planes, 0, 0
+            pixels.reshape(-1), height, width, red_row, red_column, demosaic, levels, spans, planes, 0, 0
         )
         left, top = left + HALO, top + HALO
     else:

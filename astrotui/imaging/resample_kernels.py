@@ -14,15 +14,14 @@ from astrotui.imaging.tap_kernels import (
     COLUMNS,
     FIRST_PASS_ROW,
     TAPS,
-    all_weights,
+    cubic_rows,
     is_narrow,
     run_along,
     run_along_colors,
     run_along_colors_4,
     run_down,
     run_down_4,
-    run_general,
-    run_general_4,
+    run_planes,
 )
 
 _NAN = np.float32(np.nan)
@@ -144,6 +143,59 @@ def mask_outside(
 
 
 @KERNEL
+def needed_spans(
+    matrix: Any,
+    X0: int,
+    Y0: int,
+    columns: int,
+    rows: int,
+    top: int,
+    left: int,
+    reach: int,
+    spans: Any,
+) -> None:
+    """Which pixels of each row of a window a rectangle of the result needs: a turned one lies askew in its window.
+
+    Parameters
+    ----------
+    matrix : float64 (3, 3), (X, Y, 1) of the result to (x, y, w) of the source
+    X0, Y0, columns, rows : the rectangle in the result
+    top, left : corner of the window in the source
+    reach : pixels that are needed around each position
+    spans : int32 (rows of the window, 2), gets the first pixel and the one after the last, not yet cut to the window
+    """
+    xs = np.empty(5)
+    ys = np.empty(5)
+    for corner in range(5):
+        X = X0 + (columns - 1 if corner in (1, 2) else 0)
+        Y = Y0 + (rows - 1 if corner in (2, 3) else 0)
+        w = matrix[2, 0] * X + matrix[2, 1] * Y + matrix[2, 2]
+        xs[corner] = (matrix[0, 0] * X + matrix[0, 1] * Y + matrix[0, 2]) / w - left
+        ys[corner] = (matrix[1, 0] * X + matrix[1, 1] * Y + matrix[1, 2]) / w - top
+    for y in range(spans.shape[0]):
+        low = np.inf
+        high = -np.inf
+        for side in range(4):
+            drop = ys[side + 1] - ys[side]
+            begin, end = 0.0, 1.0  # of the side, as far as it lies within reach of this row
+            if abs(drop) > 1e-9:
+                one = (y - reach - ys[side]) / drop
+                other = (y + reach - ys[side]) / drop
+                begin = max(begin, min(one, other))
+                end = min(end, max(one, other))
+            elif abs(ys[side] - y) > reach:
+                continue
+            if begin <= end:
+                for part in (begin, end):
+                    x = xs[side] + part * (xs[side + 1] - xs[side])
+                    low = min(low, x)
+                    high = max(high, x)
+        some = low <= high
+        spans[y, 0] = np.int32(np.floor(low)) - reach if some else 0
+        spans[y, 1] = np.int32(np.ceil(high)) + reach + 1 if some else 0
+
+
+@KERNEL
 def warp_general(
     planes: Any,
     top: int,
@@ -177,11 +229,11 @@ def warp_general(
     """
     height = planes.shape[1]
     width = planes.shape[2]
-    count = planes.shape[0]
-    flat = planes.reshape(-1)
     narrow = is_narrow(table, nearest)
     wx = np.empty((TAPS + 1) * COLUMNS, np.float32)
     wy = np.empty((TAPS + 1) * COLUMNS, np.float32)
+    cubic = np.empty(16, np.float32)
+    cubic_rows(table, cubic)
     at = np.empty(COLUMNS, np.int64)
     for Y in range(row_0, row_1):
         for start in range(column_0, column_1, COLUMNS):
@@ -206,12 +258,21 @@ def warp_general(
                 past_x[i] = np.float32(x - ix) - _HALF
                 past_y[i] = np.float32(y - iy) - _HALF
                 at[i] = (int(iy) - top - 2) * width + int(ix) - left - 2 if inside else -1
-            all_weights(table, nearest, run, past_x, wx)
-            all_weights(table, nearest, run, past_y, wy)
-            for k in range(count):
-                plane = flat[k * height * width :]
-                target = tile[k, Y, sample, start:]
-                if narrow:
-                    run_general_4(plane, width, run, at, wx, wy, allow, factor[k], offset[k], target)
-                else:
-                    run_general(plane, width, run, at, wx, wy, allow, factor[k], offset[k], target)
+            run_planes(
+                planes,
+                run,
+                at,
+                wx,
+                wy,
+                table,
+                cubic,
+                nearest,
+                narrow,
+                allow,
+                factor,
+                offset,
+                tile,
+                Y,
+                sample,
+                start,
+            )

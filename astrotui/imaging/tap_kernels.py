@@ -10,6 +10,7 @@ import numpy as np
 
 from astrotui.imaging.clip_kernels import INNER
 from astrotui.imaging.debayer import STRIDE
+from astrotui.imaging.lanes import four_weights, sum_taps
 
 TAPS = 6
 COLUMNS = 512
@@ -258,6 +259,23 @@ def run_general(
 
 
 @INNER
+def cubic_rows(table: Any, cubic: Any) -> None:
+    """The inner four taps of a narrow kernel as polynomials of the third degree, float32 (16,), see `four_weights`."""
+    for p in range(2):
+        for power in range(4):
+            value = table[p, power // 2 + (5 if power & 1 else 0)]
+            cubic[4 * power + 2 + p] = value
+            cubic[4 * power + 1 - p] = -value if power & 1 else value
+
+
+@INNER
+def cubic_weights(cubic: Any, count: int, past: Any, out: Any) -> None:
+    """As `all_weights`, of the inner four taps alone, those of one position together."""
+    for i in range(count):
+        four_weights(cubic, past[i], out, np.uint64(4 * i))
+
+
+@INNER
 def run_general_4(
     source: Any,
     width: int,
@@ -270,23 +288,58 @@ def run_general_4(
     offset: Any,
     out: Any,
 ) -> None:
-    """As `run_general` by the inner 4x4 taps."""
+    """As `run_general` by the inner 4x4 taps, with weights from `cubic_weights`."""
     step = np.uint64(width)
     for i in range(count):
         if at[i] < 0:
             out[i] = _NAN
             continue
-        a1 = wx[COLUMNS + i]
-        a2 = wx[2 * COLUMNS + i]
-        a3 = wx[3 * COLUMNS + i]
-        a4 = wx[4 * COLUMNS + i]
-        v = np.float32(0)
-        p = np.uint64(at[i]) + step  # unsigned: no test for an index from the end
-        for j in range(1, TAPS - 1):
-            v += wy[j * COLUMNS + i] * (
-                a1 * source[p + _1] + a2 * source[p + _2] + a3 * source[p + _3] + a4 * source[p + _4]
-            )
-            p += step
-        p = np.uint64(at[i]) + step + step + _2
-        limit = min(source[p], source[p + _1], source[p + step], source[p + step + _1]) - allow
+        v, least = sum_taps(source, np.uint64(at[i]) + step + _1, step, wx, wy, np.uint64(4 * i))
+        limit = least - allow
         out[i] = (limit if v < limit else v) * factor + offset
+
+
+@INNER
+def run_planes(
+    planes: Any,
+    run: int,
+    at: Any,
+    wx: Any,
+    wy: Any,
+    table: Any,
+    cubic: Any,
+    nearest: bool,
+    narrow: bool,
+    allow: Any,
+    factor: Any,
+    offset: Any,
+    tile: Any,
+    Y: int,
+    sample: int,
+    start: int,
+) -> None:
+    """All planes at `run` positions, into row `Y` of sample `sample` of a tile from its pixel `start` on.
+
+    Parameters
+    ----------
+    planes : float32 (planes, h, w)
+    at : int64, number of the first of a position's 6x6 pixels in a plane; negative where there are none
+    wx, wy : float32 (WEIGHTS,), hold from TAPS * COLUMNS on how far positions are past the middle; get the weights
+    cubic : of `cubic_rows`
+    narrow : of `is_narrow`
+    """
+    if narrow:
+        cubic_weights(cubic, run, wx[TAPS * COLUMNS :], wx)
+        cubic_weights(cubic, run, wy[TAPS * COLUMNS :], wy)
+    else:
+        all_weights(table, nearest, run, wx[TAPS * COLUMNS :], wx)
+        all_weights(table, nearest, run, wy[TAPS * COLUMNS :], wy)
+    spacing = planes.shape[1] * planes.shape[2]
+    flat = planes.reshape(-1)
+    for k in range(planes.shape[0]):
+        plane = flat[k * spacing :]
+        target = tile[k, Y, sample, start:]
+        if narrow:
+            run_general_4(plane, planes.shape[2], run, at, wx, wy, allow, factor[k], offset[k], target)
+        else:
+            run_general(plane, planes.shape[2], run, at, wx, wy, allow, factor[k], offset[k], target)

@@ -12,7 +12,9 @@ from astrotui.imaging.types import Float64Array
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "mitchell", "lanczos3"]
 
-_TWO_PASS_SHEAR = 0.15  # 8.6 degrees: beyond, the first pass stretches what the second has to read
+# 8.6 and 3.4 degrees: beyond, the first pass stretches what the second has to read, and runs in one direction are short.
+# Kernels of four taps take less time in both directions at once.
+_TWO_PASS_SHEAR, _NARROW_TWO_PASS_SHEAR = 0.15, 0.06
 _TWO_PASS_STRETCH = 0.05
 _SIDE_POINTS = 33  # of each side of a rectangle, looked at through a lens
 _BULGE = 2.0  # px by which a side may leave the points that were looked at
@@ -201,8 +203,9 @@ def plan_warp(
     best = turned[turns]
     stretch = max(abs(best[0, 0] - 1), abs(best[1, 1] - 1))
     shear = max(abs(best[0, 1]), abs(best[1, 0]))
+    most_shear = _TWO_PASS_SHEAR if method in ("lanczos3", "nearest") else _NARROW_TWO_PASS_SHEAR
     two_pass = bool(
-        best[2, 0] == 0 and best[2, 1] == 0 and stretch <= _TWO_PASS_STRETCH and shear <= _TWO_PASS_SHEAR
+        best[2, 0] == 0 and best[2, 1] == 0 and stretch <= _TWO_PASS_STRETCH and shear <= most_shear
     )
     if method == "nearest":  # rounding twice is not the same unless nothing turns
         two_pass = two_pass and max(stretch, shear) < 1e-12

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrotui.imaging.resample import resample, weight_table
+from astrotui.imaging.debayer import CRISP, STRIDE, debayer, red_phase
+from astrotui.imaging.resample import cut_window, resample, warp_tile, weight_table
 from astrotui.imaging.warp import places, plan_warp
 
 METHODS = ("nearest", "bilinear", "bicubic", "lanczos3")
@@ -244,4 +245,36 @@ def test_what_cannot_be_a_transform_is_refused() -> None:
 def test_a_mirrored_image_lies_where_the_transform_says() -> None:
     image = np.random.default_rng(5).normal(100, 10, (40, 60)).astype(np.float32)
     mirror = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])  # columns become rows
-    np.testing.assert_allclose(resample(image, mirror, (60, 40)), image.T, atol=1e-3)
+    assert_allclose(resample(image, mirror, (60, 40)), image.T, atol=1e-3)
+
+
+@pytest.mark.parametrize("bend", [0.0, 2e-5])
+@pytest.mark.parametrize("angle", [5.0, 14.0, 33.0, 45.0, 101.0, 187.0, 262.0])
+@pytest.mark.parametrize(("left", "columns"), [(-10, 300), (90, 40)])
+def test_a_turned_tile_of_a_mosaic_has_the_pixels_of_the_whole(
+    angle: float, left: int, columns: int, bend: float
+) -> None:
+    """Only what a tile needs of its window is demosaiced, which lies askew in it."""
+    rng = np.random.default_rng(int(angle))
+    mosaic = rng.normal(1000, 30, SHAPE).astype(np.float32)
+    levels = np.array([1000, 990, 1010, 90], np.float32)
+    transform = turned(angle)
+    transform[2, 0] = bend
+    whole = resample(
+        debayer(mosaic, "GRBG", "crisp", sky=levels[:3], allow=90.0),
+        transform, (240, columns), method="mitchell", origin=(left, -20), undershoot=20.0,
+    )  # fmt: skip
+    warp = plan_warp(transform, SHAPE[1], SHAPE[0], "mitchell")
+    assert not warp.two_pass
+    one, zero, rows = np.ones(3, np.float32), np.zeros(3, np.float32), 80
+    for Y in range(-20, 220, rows):
+        tile = np.full((3, rows, 1, columns), np.nan, np.float32)
+        for place, window in places(warp, left, Y, columns, rows, STRIDE):
+            pixels = cut_window(mosaic[None], window)
+            scratch = np.empty(1, np.float32)  # for two passes only
+            phase = (*red_phase("GRBG"), CRISP)
+            warp_tile(
+                warp, window, pixels, phase, levels, "mitchell", 20.0, one, zero, place, tile, 0, scratch
+            )
+        assert_allclose(tile[:, :, 0], whole[:, Y + 20 : Y + 20 + rows], atol=1e-3)
+    assert np.isfinite(whole).mean() > 0.15
