@@ -1,10 +1,10 @@
-"""The app: wires places, store and pictures together; everything else lives in screens and widgets."""
+"""The app: runs on a catalogue with its places and pictures, shows errors, and leaves."""
 
 import asyncio
 import os
 import signal
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -18,23 +18,20 @@ from textual.worker import Worker, WorkerState
 
 from astrotui.config import Settings, load_settings, places
 from astrotui.errors import AstrotuiError
-from astrotui.tui import queueing
-from astrotui.tui.ahead import AheadApp
-from astrotui.tui.follow import Follower, late_words
+from astrotui.tui.changes import CatalogChanges
+from astrotui.tui.follow import numbered
 from astrotui.tui.loading import later, load_modules, sessions_or_none
+from astrotui.tui.ordering import OrderingApp
 from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
-from astrotui.tui.store import Store
 from astrotui.tui.telling import Teller
 from astrotui.tui.themes import THEMES
-from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
-from astrotui.tui.widgets.keys import KeyLine
+from astrotui.tui.widgets.bar import SMALLEST
 from astrotui.tui.work import start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
     from astrotui.rendering.service import PictureService
-    from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
 
 T = TypeVar("T")
@@ -43,14 +40,13 @@ _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
-class AstroApp(AheadApp):
+class AstroApp(OrderingApp):
     """astrotui in a terminal.
 
     Attributes
     ----------
-    store : the catalogue, off the event loop
-    session_id : the session that Frames, Darks and the stack form are about
-    live : jobs that run or wait, as of the last look
+    teller : says that jobs have ended
+    changes : brings what others wrote to the catalogue
     """
 
     TITLE = "astrotui"
@@ -79,16 +75,12 @@ class AstroApp(AheadApp):
     ]  # fmt: skip
 
     def __init__(self, catalog: Path, roots: Sequence[Path] = (), settings: Settings | None = None) -> None:
-        super().__init__()
+        super().__init__(catalog)
         self.settings = settings or load_settings()
-        self.store = Store(catalog)
-        self.store.on_late = self._tell_late
-        self.follower = Follower()
         self.teller = Teller(self)
+        self.changes = CatalogChanges(self, self.store, self.follower, self.teller)
+        self.store.on_late = self.changes.tell_late
         self.roots = tuple(roots)
-        self.session_id: int | None = None
-        self._progress = ""
-        self.live: tuple[JobRecord, ...] = ()
         self._leaving = False
         self.sweeper: Sweeper | None = None  # of a process that is the app's own
         for theme in THEMES:
@@ -118,6 +110,11 @@ class AstroApp(AheadApp):
             self.notify(warning, severity="warning", markup=False)
         # Loading the database layer would compete with the first frame.
         self.call_after_refresh(start, self, self._begin, group="begin")
+
+    async def on_event(self, event: events.Event) -> None:
+        if self.sweeper is not None and isinstance(event, events.InputEvent):
+            self.sweeper.touch()
+        await super().on_event(event)
 
     # --- the catalogue --------------------------------------------------------------------------------------------
 
@@ -184,55 +181,20 @@ class AstroApp(AheadApp):
                 self.clear_notifications()
 
     async def _follow(self) -> None:
-        """Tell the present place when the catalogue changed; an error is told once and then waited out."""
-        seen: int | None = None
-        told, trouble = False, ""
+        """Look for changes again and again; an error is told once and then waited out."""
+        trouble = ""
         while True:
             if not self.is_headless and terminal_is_gone():
                 self._hung_up()
             try:
-                version = await self.store.version()
-                if seen is None:
-                    seen = version  # the queue is looked at the next time: the first sessions go first
-                elif version != seen or not told:
-                    changed, seen, told = version != seen, version, True
-                    await self._changed(reload=changed)
+                await self.changes.look()
                 trouble = ""
-                self.teller.tell()
             except AstrotuiError as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     self.complain(error)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
             await asyncio.sleep(_LOOK_S)
-
-    async def on_event(self, event: events.Event) -> None:
-        if self.sweeper is not None and isinstance(event, events.InputEvent):
-            self.sweeper.touch()
-        await super().on_event(event)
-
-    async def _changed(self, *, reload: bool) -> None:
-        news = await self.store.read(self.follower.look)
-        self._progress, self.live = news.running, news.live
-        screen = self.screen_stack[0] if self.screen_stack else None
-        if isinstance(screen, Place):
-            self.show_running(screen)
-            if reload:
-                screen.catalog_changed()
-        self.teller.hear(news)
-
-    def show_running(self, screen: Screen[Any]) -> None:
-        """How far the running job is, beside the name of its place; what waits to be written, at the bottom."""
-        for bar in screen.query(PlaceBar):
-            bar.set_running(self._progress)
-        for line in screen.query(KeyLine):
-            line.say(late_words(self.store.late))
-
-    def _tell_late(self) -> None:
-        for screen in self.screen_stack[:1]:
-            self.show_running(screen)
-        if self.store.late and len(self.screen_stack) > 1:  # a dialog hides the line
-            self.notify(late_words(self.store.late), severity="warning", timeout=3)
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -262,7 +224,16 @@ class AstroApp(AheadApp):
             text += f"\n(The log cannot be written: {problem})"
         self.push_screen(MessageScreen("Something went wrong inside astrotui", text))
 
-    # --- what several places start --------------------------------------------------------------------------------
+    # --- what every place has -------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> "tuple[JobRecord, ...]":
+        """Jobs that run or wait, as of the last look."""
+        return self.changes.live
+
+    def show_running(self, screen: Screen[Any]) -> None:
+        """How far the running job is, and what waits to be written, on a place that comes."""
+        self.changes.show_running(screen)
 
     async def background(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(*arguments)` in a thread; for what takes long and has nothing to do with the catalogue."""
@@ -272,71 +243,6 @@ class AstroApp(AheadApp):
         """Go to a place with this session."""
         self.session_id = session_id
         self.switch_mode(place)
-
-    def queue(self, function: Callable[..., int], *arguments: Any, then: Callable[[int], None]) -> None:
-        """Queue a job with `function(catalog, ...)`, follow it, and say so."""
-        writing = self.store.write(function, *arguments)
-
-        async def work() -> None:
-            job = await writing
-            self.follower.add(job)
-            then(job)
-
-        start(self, work, group="queue")
-
-    def queue_measure(self) -> None:
-        """Queue the measurement of the present session."""
-        if (session := self.session_id) is not None:
-            self.queue(
-                queueing.measure, session, then=lambda job: self.notify(f"job {job} measures; 4 shows it", timeout=3)
-            )  # fmt: skip
-
-    def queue_index(self, roots: Sequence[Path] = ()) -> None:
-        """Queue a look at new folders, or another look at all that are known."""
-        self.queue(
-            queueing.index, roots, then=lambda job: self.notify(f"job {job} reads folders; 4 shows it", timeout=3)
-        )  # fmt: skip
-
-    def action_add_folder(self) -> None:
-        """Ask for a folder and index it."""
-        from astrotui.tui.screens.prompt import PromptScreen
-
-        def given(text: str | None) -> None:
-            if text:
-                self.queue_index((Path(text),))
-
-        self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
-
-    def open_stack_form(
-        self,
-        sessions: Sequence[int] = (),
-        reference: int | None = None,
-        comet: "Sequence[CometPlace]" = (),
-        then: Callable[[], None] | None = None,
-        names: Mapping[int, str] | None = None,
-    ) -> None:
-        """Ask how to stack the present session, or several; `comet` has its marks in two frames.
-
-        `then` is called when that is queued.
-        """
-        from astrotui.tui.screens.stack_form import StackForm
-
-        chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
-        if not chosen:
-            self.notify("choose a session in Library (1) first", severity="warning")
-            return
-
-        def queued(jobs: tuple[int, ...] | None) -> None:
-            if jobs:
-                for job in jobs:
-                    self.follower.add(job)
-                if then is not None:
-                    then()
-                said = "stacks; it goes" if len(jobs) == 1 else "stack; they go"
-                self.notify(f"{_numbered(jobs)} {said} on when you quit")
-                self.switch_mode("jobs")
-
-        self.push_screen(StackForm(chosen, reference, comet, names), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
@@ -388,7 +294,7 @@ class AstroApp(AheadApp):
             if len(self.live) == 1
             else "go on; `astrotui jobs` shows them"
         )
-        going = _numbered([job.id for job in self.live])
+        going = numbered([job.id for job in self.live])
         self.exit(message=f"astrotui: {going} {said}" if self.live else None)
 
     def _ask_to_leave(self) -> None:
@@ -416,8 +322,3 @@ class AstroApp(AheadApp):
     def on_unmount(self) -> None:
         self._end_pictures()
         self.store.close(wait=not self._leaving)
-
-
-def _numbered(jobs: Sequence[int]) -> str:
-    """`job 8`, or `jobs 8, 9`."""
-    return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"

@@ -26,14 +26,16 @@ class Host(Protocol):
     store : the catalogue, off the event loop
     follower : watches the jobs that were queued here
     session_id : the session that Frames, Darks and the stack form are about
-    live : jobs that run or wait, as of the last look
     """
 
     settings: "Settings"
     store: "Store"
     follower: "Follower"
     session_id: int | None
-    live: "tuple[JobRecord, ...]"
+
+    @property
+    def live(self) -> "tuple[JobRecord, ...]":
+        """Jobs that run or wait, as of the last look."""
 
     @property
     def pictures(self) -> "PictureService":
