@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import traceback
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -16,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from astrotui.config import Settings, load_settings, places
+from astrotui.config import Settings, load_settings
 from astrotui.errors import AstrotuiError
 from astrotui.tui.changes import CatalogChanges
 from astrotui.tui.follow import numbered
@@ -27,7 +26,7 @@ from astrotui.tui.screens.library import LibraryPlace
 from astrotui.tui.telling import Teller
 from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import SMALLEST
-from astrotui.tui.work import start, terminal_is_gone
+from astrotui.tui.work import log_unforeseen, start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
@@ -114,17 +113,24 @@ class AstroApp(OrderingApp):
     async def on_event(self, event: events.Event) -> None:
         if self.sweeper is not None and isinstance(event, events.InputEvent):
             self.sweeper.touch()
-        await super().on_event(event)
+        # A key comes back from the widgets, also those of a place that got a dialog meanwhile, to get its meaning here.
+        if not (isinstance(event, events.Key) and event.is_forwarded and self._is_unread()):
+            await super().on_event(event)
+
+    def _is_unread(self) -> bool:
+        """Whether there is a dialog on top that takes no keys yet."""
+        from astrotui.tui.screens.dialog import Dialog
+
+        return any(isinstance(top, Dialog) and not top.takes_keys for top in self.screen_stack[-1:])
 
     # --- the catalogue --------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        new = (
-            not self.store.path.exists()
-        )  # making it takes long by itself, and so may loading, the first time
+        new = not self.store.path.exists()  # making it takes long, and so may loading, the first time
         await self.background(import_module, "astrotui.library.session_list")
         await self._patiently(self._show_first(), new)
+        asked = False
         while True:
             try:
                 await self.background(import_module, "astrotui.catalog.database")
@@ -133,7 +139,9 @@ class AstroApp(OrderingApp):
             except AstrotuiError as error:
                 from astrotui.tui.screens.trouble import TroubleScreen
 
-                if not await self.push_screen_wait(TroubleScreen(str(error), self.store.path)):
+                trouble = TroubleScreen(str(error), self.store.path, unasked=not asked)
+                asked = await self.push_screen_wait(trouble)
+                if not asked:
                     self.exit()
                     return
         if self.roots:
@@ -192,19 +200,24 @@ class AstroApp(OrderingApp):
             except AstrotuiError as error:
                 if str(error) != trouble:
                     trouble = str(error)
-                    self.complain(error)
+                    self.complain(error, unasked=True)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
             await asyncio.sleep(_LOOK_S)
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
-    def complain(self, error: AstrotuiError, title: str = "This did not work") -> None:
-        """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time."""
+    def complain(
+        self, error: AstrotuiError, title: str = "This did not work", *, unasked: bool = False
+    ) -> None:
+        """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time.
+
+        `unasked` where it is no answer to the key that was just pressed.
+        """
         from astrotui.tui.screens.message import MessageScreen
 
         shown = [screen.message for screen in self.screen_stack if isinstance(screen, MessageScreen)]
         if str(error) not in shown:
-            self.push_screen(MessageScreen(title, str(error)))
+            self.push_screen(MessageScreen(title, str(error), unasked=unasked))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error that nobody foresaw: into the log, and said with the log's place."""
@@ -213,16 +226,8 @@ class AstroApp(OrderingApp):
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return
-        log = places().logs / "app.log"
-        text = f"{type(error).__name__}: {error}"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8") as stream:
-                traceback.print_exception(error, file=stream)
-            text += f"\nThe log has the details: {log}"
-        except OSError as problem:
-            text += f"\n(The log cannot be written: {problem})"
-        self.push_screen(MessageScreen("Something went wrong inside astrotui", text))
+        text = f"{type(error).__name__}: {error}\n{log_unforeseen(error)}"
+        self.push_screen(MessageScreen("Something went wrong inside astrotui", text, unasked=True))
 
     # --- what every place has -------------------------------------------------------------------------------------
 

@@ -41,8 +41,8 @@ class Host(Protocol):
     def pictures(self) -> "PictureService":
         """The helper process that makes pictures."""
 
-    def complain(self, error: "AstrotuiError", title: str = ...) -> None:
-        """Show an error that has a message for people."""
+    def complain(self, error: "AstrotuiError", title: str = ..., *, unasked: bool = ...) -> None:
+        """Show an error that has a message for people; `unasked` where it answers no key that was just pressed."""
 
     def show_running(self, screen: Screen[Any]) -> None:
         """Write how far the running job is."""
