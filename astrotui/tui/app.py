@@ -1,10 +1,9 @@
-"""The app: wires places, store and pictures together; everything else lives in screens and widgets."""
+"""The app: runs on a catalogue with its places and pictures, shows errors, and leaves."""
 
 import asyncio
 import os
 import signal
-import traceback
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -16,25 +15,22 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from astrotui.config import Settings, load_settings, places
+from astrotui.config import Settings, load_settings
 from astrotui.errors import AstrotuiError
-from astrotui.tui import queueing
-from astrotui.tui.ahead import AheadApp
-from astrotui.tui.follow import Follower, late_words
+from astrotui.tui.changes import CatalogChanges
+from astrotui.tui.follow import numbered
 from astrotui.tui.loading import later, load_modules, sessions_or_none
+from astrotui.tui.ordering import OrderingApp
 from astrotui.tui.place import Place
 from astrotui.tui.screens.library import LibraryPlace
-from astrotui.tui.store import Store
 from astrotui.tui.telling import Teller
 from astrotui.tui.themes import THEMES
-from astrotui.tui.widgets.bar import SMALLEST, PlaceBar
-from astrotui.tui.widgets.keys import KeyLine
-from astrotui.tui.work import start, terminal_is_gone
+from astrotui.tui.widgets.bar import SMALLEST
+from astrotui.tui.work import log_unforeseen, start, terminal_is_gone
 
 if TYPE_CHECKING:
     from astrotui.jobs.records import JobRecord
     from astrotui.rendering.service import PictureService
-    from astrotui.stacking.comet_places import Place as CometPlace
     from astrotui.tui.sweeping import Sweeper
 
 T = TypeVar("T")
@@ -43,14 +39,13 @@ _AFTER_TROUBLE_S = 5.0
 _PATIENCE_S = 1.5  # then a person is told what is waited for
 
 
-class AstroApp(AheadApp):
+class AstroApp(OrderingApp):
     """astrotui in a terminal.
 
     Attributes
     ----------
-    store : the catalogue, off the event loop
-    session_id : the session that Frames, Darks and the stack form are about
-    live : jobs that run or wait, as of the last look
+    teller : says that jobs have ended
+    changes : brings what others wrote to the catalogue
     """
 
     TITLE = "astrotui"
@@ -79,16 +74,12 @@ class AstroApp(AheadApp):
     ]  # fmt: skip
 
     def __init__(self, catalog: Path, roots: Sequence[Path] = (), settings: Settings | None = None) -> None:
-        super().__init__()
+        super().__init__(catalog)
         self.settings = settings or load_settings()
-        self.store = Store(catalog)
-        self.store.on_late = self._tell_late
-        self.follower = Follower()
         self.teller = Teller(self)
+        self.changes = CatalogChanges(self, self.store, self.follower, self.teller)
+        self.store.on_late = self.changes.tell_late
         self.roots = tuple(roots)
-        self.session_id: int | None = None
-        self._progress = ""
-        self.live: tuple[JobRecord, ...] = ()
         self._leaving = False
         self.sweeper: Sweeper | None = None  # of a process that is the app's own
         for theme in THEMES:
@@ -119,15 +110,27 @@ class AstroApp(AheadApp):
         # Loading the database layer would compete with the first frame.
         self.call_after_refresh(start, self, self._begin, group="begin")
 
+    async def on_event(self, event: events.Event) -> None:
+        if self.sweeper is not None and isinstance(event, events.InputEvent):
+            self.sweeper.touch()
+        # A key comes back from the widgets, also those of a place that got a dialog meanwhile, to get its meaning here.
+        if not (isinstance(event, events.Key) and event.is_forwarded and self._is_unread()):
+            await super().on_event(event)
+
+    def _is_unread(self) -> bool:
+        """Whether there is a dialog on top that takes no keys yet."""
+        from astrotui.tui.screens.dialog import Dialog
+
+        return any(isinstance(top, Dialog) and not top.takes_keys for top in self.screen_stack[-1:])
+
     # --- the catalogue --------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
         """Open the catalogue, add the roots that were named, then follow changes."""
-        new = (
-            not self.store.path.exists()
-        )  # making it takes long by itself, and so may loading, the first time
+        new = not self.store.path.exists()  # making it takes long, and so may loading, the first time
         await self.background(import_module, "astrotui.library.session_list")
         await self._patiently(self._show_first(), new)
+        asked = False
         while True:
             try:
                 await self.background(import_module, "astrotui.catalog.database")
@@ -136,7 +139,9 @@ class AstroApp(AheadApp):
             except AstrotuiError as error:
                 from astrotui.tui.screens.trouble import TroubleScreen
 
-                if not await self.push_screen_wait(TroubleScreen(str(error), self.store.path)):
+                trouble = TroubleScreen(str(error), self.store.path, unasked=not asked)
+                asked = await self.push_screen_wait(trouble)
+                if not asked:
                     self.exit()
                     return
         if self.roots:
@@ -184,65 +189,35 @@ class AstroApp(AheadApp):
                 self.clear_notifications()
 
     async def _follow(self) -> None:
-        """Tell the present place when the catalogue changed; an error is told once and then waited out."""
-        seen: int | None = None
-        told, trouble = False, ""
+        """Look for changes again and again; an error is told once and then waited out."""
+        trouble = ""
         while True:
             if not self.is_headless and terminal_is_gone():
                 self._hung_up()
             try:
-                version = await self.store.version()
-                if seen is None:
-                    seen = version  # the queue is looked at the next time: the first sessions go first
-                elif version != seen or not told:
-                    changed, seen, told = version != seen, version, True
-                    await self._changed(reload=changed)
+                await self.changes.look()
                 trouble = ""
-                self.teller.tell()
             except AstrotuiError as error:
                 if str(error) != trouble:
                     trouble = str(error)
-                    self.complain(error)
+                    self.complain(error, unasked=True)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
             await asyncio.sleep(_LOOK_S)
 
-    async def on_event(self, event: events.Event) -> None:
-        if self.sweeper is not None and isinstance(event, events.InputEvent):
-            self.sweeper.touch()
-        await super().on_event(event)
-
-    async def _changed(self, *, reload: bool) -> None:
-        news = await self.store.read(self.follower.look)
-        self._progress, self.live = news.running, news.live
-        screen = self.screen_stack[0] if self.screen_stack else None
-        if isinstance(screen, Place):
-            self.show_running(screen)
-            if reload:
-                screen.catalog_changed()
-        self.teller.hear(news)
-
-    def show_running(self, screen: Screen[Any]) -> None:
-        """How far the running job is, beside the name of its place; what waits to be written, at the bottom."""
-        for bar in screen.query(PlaceBar):
-            bar.set_running(self._progress)
-        for line in screen.query(KeyLine):
-            line.say(late_words(self.store.late))
-
-    def _tell_late(self) -> None:
-        for screen in self.screen_stack[:1]:
-            self.show_running(screen)
-        if self.store.late and len(self.screen_stack) > 1:  # a dialog hides the line
-            self.notify(late_words(self.store.late), severity="warning", timeout=3)
-
     # --- errors ---------------------------------------------------------------------------------------------------
 
-    def complain(self, error: AstrotuiError, title: str = "This did not work") -> None:
-        """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time."""
+    def complain(
+        self, error: AstrotuiError, title: str = "This did not work", *, unasked: bool = False
+    ) -> None:
+        """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time.
+
+        `unasked` where it is no answer to the key that was just pressed.
+        """
         from astrotui.tui.screens.message import MessageScreen
 
         shown = [screen.message for screen in self.screen_stack if isinstance(screen, MessageScreen)]
         if str(error) not in shown:
-            self.push_screen(MessageScreen(title, str(error)))
+            self.push_screen(MessageScreen(title, str(error), unasked=unasked))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error that nobody foresaw: into the log, and said with the log's place."""
@@ -251,18 +226,19 @@ class AstroApp(AheadApp):
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return
-        log = places().logs / "app.log"
-        text = f"{type(error).__name__}: {error}"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8") as stream:
-                traceback.print_exception(error, file=stream)
-            text += f"\nThe log has the details: {log}"
-        except OSError as problem:
-            text += f"\n(The log cannot be written: {problem})"
-        self.push_screen(MessageScreen("Something went wrong inside astrotui", text))
+        text = f"{type(error).__name__}: {error}\n{log_unforeseen(error)}"
+        self.push_screen(MessageScreen("Something went wrong inside astrotui", text, unasked=True))
 
-    # --- what several places start --------------------------------------------------------------------------------
+    # --- what every place has -------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> "tuple[JobRecord, ...]":
+        """Jobs that run or wait, as of the last look."""
+        return self.changes.live
+
+    def show_running(self, screen: Screen[Any]) -> None:
+        """How far the running job is, and what waits to be written, on a place that comes."""
+        self.changes.show_running(screen)
 
     async def background(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(*arguments)` in a thread; for what takes long and has nothing to do with the catalogue."""
@@ -272,71 +248,6 @@ class AstroApp(AheadApp):
         """Go to a place with this session."""
         self.session_id = session_id
         self.switch_mode(place)
-
-    def queue(self, function: Callable[..., int], *arguments: Any, then: Callable[[int], None]) -> None:
-        """Queue a job with `function(catalog, ...)`, follow it, and say so."""
-        writing = self.store.write(function, *arguments)
-
-        async def work() -> None:
-            job = await writing
-            self.follower.add(job)
-            then(job)
-
-        start(self, work, group="queue")
-
-    def queue_measure(self) -> None:
-        """Queue the measurement of the present session."""
-        if (session := self.session_id) is not None:
-            self.queue(
-                queueing.measure, session, then=lambda job: self.notify(f"job {job} measures; 4 shows it", timeout=3)
-            )  # fmt: skip
-
-    def queue_index(self, roots: Sequence[Path] = ()) -> None:
-        """Queue a look at new folders, or another look at all that are known."""
-        self.queue(
-            queueing.index, roots, then=lambda job: self.notify(f"job {job} reads folders; 4 shows it", timeout=3)
-        )  # fmt: skip
-
-    def action_add_folder(self) -> None:
-        """Ask for a folder and index it."""
-        from astrotui.tui.screens.prompt import PromptScreen
-
-        def given(text: str | None) -> None:
-            if text:
-                self.queue_index((Path(text),))
-
-        self.push_screen(PromptScreen("Add a folder of frames", "path of the folder, like ~/astro"), given)
-
-    def open_stack_form(
-        self,
-        sessions: Sequence[int] = (),
-        reference: int | None = None,
-        comet: "Sequence[CometPlace]" = (),
-        then: Callable[[], None] | None = None,
-        names: Mapping[int, str] | None = None,
-    ) -> None:
-        """Ask how to stack the present session, or several; `comet` has its marks in two frames.
-
-        `then` is called when that is queued.
-        """
-        from astrotui.tui.screens.stack_form import StackForm
-
-        chosen = tuple(sessions) or (() if self.session_id is None else (self.session_id,))
-        if not chosen:
-            self.notify("choose a session in Library (1) first", severity="warning")
-            return
-
-        def queued(jobs: tuple[int, ...] | None) -> None:
-            if jobs:
-                for job in jobs:
-                    self.follower.add(job)
-                if then is not None:
-                    then()
-                said = "stacks; it goes" if len(jobs) == 1 else "stack; they go"
-                self.notify(f"{_numbered(jobs)} {said} on when you quit")
-                self.switch_mode("jobs")
-
-        self.push_screen(StackForm(chosen, reference, comet, names), queued)
 
     def action_help(self) -> None:
         """Help for the present place, made from its bindings."""
@@ -388,7 +299,7 @@ class AstroApp(AheadApp):
             if len(self.live) == 1
             else "go on; `astrotui jobs` shows them"
         )
-        going = _numbered([job.id for job in self.live])
+        going = numbered([job.id for job in self.live])
         self.exit(message=f"astrotui: {going} {said}" if self.live else None)
 
     def _ask_to_leave(self) -> None:
@@ -416,8 +327,3 @@ class AstroApp(AheadApp):
     def on_unmount(self) -> None:
         self._end_pictures()
         self.store.close(wait=not self._leaving)
-
-
-def _numbered(jobs: Sequence[int]) -> str:
-    """`job 8`, or `jobs 8, 9`."""
-    return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"

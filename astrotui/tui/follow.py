@@ -83,6 +83,11 @@ def running_words(live: "Sequence[JobRecord]") -> str:
     return f"{percent}{f'+{len(live) - 1}' if len(live) > 1 else ''} "
 
 
+def numbered(jobs: "Sequence[int]") -> str:
+    """`job 8`, or `jobs 8, 9`."""
+    return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
+
+
 def late_words(count: int) -> str:
     """What is said while writes wait; empty when none does."""
     if not count:

@@ -26,21 +26,23 @@ class Host(Protocol):
     store : the catalogue, off the event loop
     follower : watches the jobs that were queued here
     session_id : the session that Frames, Darks and the stack form are about
-    live : jobs that run or wait, as of the last look
     """
 
     settings: "Settings"
     store: "Store"
     follower: "Follower"
     session_id: int | None
-    live: "tuple[JobRecord, ...]"
+
+    @property
+    def live(self) -> "tuple[JobRecord, ...]":
+        """Jobs that run or wait, as of the last look."""
 
     @property
     def pictures(self) -> "PictureService":
         """The helper process that makes pictures."""
 
-    def complain(self, error: "AstrotuiError", title: str = ...) -> None:
-        """Show an error that has a message for people."""
+    def complain(self, error: "AstrotuiError", title: str = ..., *, unasked: bool = ...) -> None:
+        """Show an error that has a message for people; `unasked` where it answers no key that was just pressed."""
 
     def show_running(self, screen: Screen[Any]) -> None:
         """Write how far the running job is."""

@@ -106,11 +106,14 @@ class Place(QuickScreen, Screen[None]):
     def _reload_now(self) -> None:
         self._soon = None
         if self.app.screen_stack and self.app.screen_stack[0] is self:
-            self.action_reload()
+            self._reload(unasked=True)
 
     def action_reload(self) -> None:
         """Read the place again."""
-        start(self, self._load, group=f"load-{self.PLACE}", exclusive=True)
+        self._reload()
+
+    def _reload(self, *, unasked: bool = False) -> None:
+        start(self, self._load, group=f"load-{self.PLACE}", exclusive=True, unasked=unasked)
 
     async def _load(self) -> None:
         begun = time.monotonic()

@@ -45,7 +45,7 @@ class Teller:
         from astrotui.tui.screens.message import MessageScreen
 
         if self._waiting and self._may_interrupt():
-            self._app.push_screen(MessageScreen(*self._waiting.popleft()))
+            self._app.push_screen(MessageScreen(*self._waiting.popleft(), unasked=True))
 
     def _may_interrupt(self) -> bool:
         screen = self._app.screen

@@ -95,6 +95,14 @@ def make_app(catalog_file: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     return make
 
 
+@pytest.fixture
+def dialog_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of dialogs: it stands still until a test sets it."""
+    now = [100.0]
+    monkeypatch.setattr("astrotui.tui.screens.dialog.monotonic", lambda: now[0])
+    return now
+
+
 async def until(pilot: Pilot[Any], condition: Callable[[], Any], what: str = "") -> Any:
     """Let the app work until `condition` holds; fail after a time that a busy machine does not need."""
     deadline = time.monotonic() + 90

@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Job
+from astrotui.errors import AstrotuiError
 from astrotui.tui.app import AstroApp
 from astrotui.tui.screens.message import MessageScreen
 from astrotui.tui.screens.stack_form import StackForm
@@ -89,8 +91,65 @@ async def test_a_failure_waits_until_nobody_types(make_app: MakeApp, catalog_fil
                 await pilot.press("m", "escape")
             dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
             assert dialog.heading.startswith(f"Job {job} failed")
+            await until(pilot, lambda dialog=dialog: dialog.takes_keys)
             await pilot.press("escape")
             await until(pilot, lambda dialog=dialog: app.screen is not dialog)
+
+
+async def test_a_key_for_the_place_does_not_close_a_failure_that_comes_just_then(
+    make_app: MakeApp, catalog_file: Path, dialog_clock: list[float]
+) -> None:
+    job = add_job(catalog_file)
+    with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+        db.get_one(Job, job).title = "stack " + "M42 " * 10
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.live and len(table(app).rows) == 3)
+        place, rows = app.screen, table(app)
+        fail(catalog_file, job, 2)
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        body = await until(pilot, lambda: dialog.query(".dialog--body") and dialog.focused)
+        body.styles.max_height = 2
+        await until(pilot, lambda: body.max_scroll_y)
+        for _ in range(2):
+            await pilot.press("space", "enter", "escape", "q", "down", "j", "4", "f1")
+            assert app.screen is dialog and app.current_mode == "library" and not app._leaving
+            assert not place.marked and not rows.cursor and not body.scroll_target_y
+            dialog_clock[0] += 0.45
+        await pilot.press("down")
+        assert body.scroll_target_y
+        await pilot.press("space")
+        await until(pilot, lambda: app.screen is place)
+        assert not place.marked
+
+
+async def test_a_key_that_is_on_its_way_to_the_place_does_not_close_a_message(
+    make_app: MakeApp, dialog_clock: list[float]
+) -> None:
+    """Textual hands a key from widget to widget, and looks for its meaning at the end of the way."""
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        place = app.screen
+        table(app)._forward_event(events.Key("space", " "))
+        app.complain(AstrotuiError("the disk failed"), unasked=True)
+        await until(pilot, lambda: app.screen.focused and app.screen is not place)
+        await pilot.press("x")
+        assert isinstance(app.screen, MessageScreen) and not place.marked
+        await pilot.press("ctrl+q")  # from anywhere, at any time
+        await until(pilot, lambda: app._exit)
+
+
+async def test_an_answer_to_a_key_is_closed_as_soon_as_it_is_there(
+    make_app: MakeApp, dialog_clock: list[float]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 3)
+        app.complain(AstrotuiError("no such folder"))
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is not dialog)
 
 
 @pytest.mark.parametrize("log", [False, True])

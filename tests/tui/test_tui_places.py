@@ -370,6 +370,7 @@ async def test_jobs_show_their_bar_log_and_end(
             row.status, row.error = "failed", "the disk is full"
         dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
         assert "the disk is full" in dialog.message and str(log) in dialog.message
+        await until(pilot, lambda: dialog.takes_keys)
         await pilot.press("enter", "escape", "t")
         await until(pilot, lambda: table(app).rows[0].status == "queued")
         await pilot.press("plus")

@@ -16,6 +16,7 @@ from astrotui.tui.themes import THEMES
 from astrotui.tui.widgets.bar import PlaceBar
 from astrotui.tui.widgets.keys import KeyLine
 from astrotui.tui.widgets.table import Cell, Column, RowTable
+from astrotui.tui.work import start
 from tests.tui.conftest import MakeApp, until
 from tests.tui.test_tui_places import show, table
 
@@ -155,6 +156,7 @@ async def trouble(app: AstroApp, *words: str) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
         assert all(word in screen.reason for word in words), screen.reason
+        await until(pilot, lambda: screen.takes_keys)
         await pilot.press("r")
         again = await until(
             pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen is not screen and app.screen
@@ -170,6 +172,23 @@ async def test_a_damaged_catalogue_is_explained(make_app: MakeApp, tmp_path: Pat
     path = tmp_path / "damaged.sqlite"
     path.write_bytes(b"this is no database" * 100)
     await trouble(make_app(path), "not a catalogue", "--catalog")
+
+
+async def test_trouble_that_nobody_has_read_yet_takes_no_keys(
+    make_app: MakeApp, tmp_path: Path, dialog_clock: list[float]
+) -> None:
+    path = tmp_path / "damaged.sqlite"
+    path.write_bytes(b"this is no database" * 100)
+    app = make_app(path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
+        await pilot.press("q", "enter", "escape", "r")
+        assert app.screen is screen and not app._exit
+        dialog_clock[0] += 1
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen is not screen)
+        await pilot.press("q")  # it answers r
+        await until(pilot, lambda: app._exit)
 
 
 async def test_a_catalogue_of_a_newer_program_is_explained(make_app: MakeApp, catalog_file: Path) -> None:
@@ -196,6 +215,7 @@ async def test_a_locked_catalogue_is_waited_for_explained_and_left(
         assert "locked" in screen.reason
         holder.rollback()
         holder.close()
+        await until(pilot, lambda: screen.takes_keys)
         await pilot.press("r")
         await until(pilot, lambda: table(app).rows)
 
@@ -216,6 +236,24 @@ async def test_trouble_later_is_told_once(
         await until(pilot, lambda: isinstance(app.screen, MessageScreen))
         await pilot.press("r")  # not a key of the dialog
         assert sum(isinstance(screen, MessageScreen) for screen in app.screen_stack) == 1
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_and_told(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    async def broken() -> None:
+        raise ZeroDivisionError("a mistake")
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+        start(app, broken, group="test")
+        dialog = await until(pilot, lambda: isinstance(app.screen, MessageScreen) and app.screen)
+        (log,) = (tmp_path / "state").rglob("app.log")
+        assert dialog.message == f"ZeroDivisionError: a mistake\nThe log has the details: {log}"
+        assert "in broken" in log.read_text()
 
 
 # --- the table ----------------------------------------------------------------------------------------------------

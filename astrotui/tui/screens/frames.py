@@ -205,7 +205,9 @@ class FramesPlace(Place):
         if lost:
             names = ", ".join(name for name, _ in lost[:4])
             more = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
-            self.astro.complain(AstrotuiError(f"{names}{more}: {lost[-1][1]}"), "Not in the catalogue")
+            error = AstrotuiError(f"{names}{more}: {lost[-1][1]}")
+            # The keys that are pressed now are about the next frames.
+            self.astro.complain(error, "Not in the catalogue", unasked=True)
         await self.load()
 
     def action_undo(self) -> None:

@@ -18,11 +18,12 @@ class MessageScreen(Dialog[None]):
         Binding("escape,enter,space,q", "dismiss", "Close", id="dialog.close")
     ]
 
-    def __init__(self, title: str, text: str, *, wide: bool = False) -> None:
+    def __init__(self, title: str, text: str, *, wide: bool = False, unasked: bool = False) -> None:
         super().__init__()
         self.heading = title
         self.message = text
         self.wide = wide
+        self.unasked = unasked
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide" if self.wide else "dialog"):
