@@ -114,14 +114,15 @@ class AstroApp(OrderingApp):
         if self.sweeper is not None and isinstance(event, events.InputEvent):
             self.sweeper.touch()
         # A key comes back from the widgets, also those of a place that got a dialog meanwhile, to get its meaning here.
-        if not (isinstance(event, events.Key) and event.is_forwarded and self._is_unread()):
+        if not (isinstance(event, events.Key) and event.is_forwarded and self._came_too_soon(event)):
             await super().on_event(event)
 
-    def _is_unread(self) -> bool:
-        """Whether there is a dialog on top that takes no keys yet."""
+    def _came_too_soon(self, event: events.Key) -> bool:
+        """Whether a key met a dialog that was not there when it was meant; who presses escape has seen it."""
         from astrotui.tui.screens.dialog import Dialog
 
-        return any(isinstance(top, Dialog) and not top.takes_keys for top in self.screen_stack[-1:])
+        unread = any(isinstance(top, Dialog) and not top.takes_keys for top in self.screen_stack[-1:])
+        return unread and event.key != "escape"
 
     # --- the catalogue --------------------------------------------------------------------------------------------
 
@@ -130,7 +131,6 @@ class AstroApp(OrderingApp):
         new = not self.store.path.exists()  # making it takes long, and so may loading, the first time
         await self.background(import_module, "astrotui.library.session_list")
         await self._patiently(self._show_first(), new)
-        asked = False
         while True:
             try:
                 await self.background(import_module, "astrotui.catalog.database")
@@ -139,9 +139,7 @@ class AstroApp(OrderingApp):
             except AstrotuiError as error:
                 from astrotui.tui.screens.trouble import TroubleScreen
 
-                trouble = TroubleScreen(str(error), self.store.path, unasked=not asked)
-                asked = await self.push_screen_wait(trouble)
-                if not asked:
+                if not await self.push_screen_wait(TroubleScreen(str(error), self.store.path)):
                     self.exit()
                     return
         if self.roots:

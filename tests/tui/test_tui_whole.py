@@ -156,7 +156,6 @@ async def trouble(app: AstroApp, *words: str) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
         assert all(word in screen.reason for word in words), screen.reason
-        await until(pilot, lambda: screen.takes_keys)
         await pilot.press("r")
         again = await until(
             pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen is not screen and app.screen
@@ -172,23 +171,6 @@ async def test_a_damaged_catalogue_is_explained(make_app: MakeApp, tmp_path: Pat
     path = tmp_path / "damaged.sqlite"
     path.write_bytes(b"this is no database" * 100)
     await trouble(make_app(path), "not a catalogue", "--catalog")
-
-
-async def test_trouble_that_nobody_has_read_yet_takes_no_keys(
-    make_app: MakeApp, tmp_path: Path, dialog_clock: list[float]
-) -> None:
-    path = tmp_path / "damaged.sqlite"
-    path.write_bytes(b"this is no database" * 100)
-    app = make_app(path)
-    async with app.run_test(size=(80, 24)) as pilot:
-        screen = await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen)
-        await pilot.press("q", "enter", "escape", "r")
-        assert app.screen is screen and not app._exit
-        dialog_clock[0] += 1
-        await pilot.press("r")
-        await until(pilot, lambda: isinstance(app.screen, TroubleScreen) and app.screen is not screen)
-        await pilot.press("q")  # it answers r
-        await until(pilot, lambda: app._exit)
 
 
 async def test_a_catalogue_of_a_newer_program_is_explained(make_app: MakeApp, catalog_file: Path) -> None:
@@ -215,7 +197,6 @@ async def test_a_locked_catalogue_is_waited_for_explained_and_left(
         assert "locked" in screen.reason
         holder.rollback()
         holder.close()
-        await until(pilot, lambda: screen.takes_keys)
         await pilot.press("r")
         await until(pilot, lambda: table(app).rows)
 

@@ -31,7 +31,7 @@ class Dialog(QuickScreen, ModalScreen[Result]):
 
     @property
     def takes_keys(self) -> bool:
-        """Whether keys are for this dialog: not in the first moment of one that comes by itself."""
+        """Whether keys but escape are for this dialog: not in the first moment of one that comes by itself."""
         return not self.unasked or monotonic() >= self._unread_until
 
     def close_with(self, result: Result) -> None:

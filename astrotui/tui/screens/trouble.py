@@ -20,9 +20,8 @@ class TroubleScreen(Dialog[bool]):
         Binding("q,escape", "answer(False)", "Quit", id="trouble.quit"),
     ]
 
-    def __init__(self, reason: str, catalog: Path, *, unasked: bool) -> None:
+    def __init__(self, reason: str, catalog: Path) -> None:
         super().__init__()
-        self.unasked = unasked
         self.reason = reason
         self.catalog = catalog
 
