@@ -15,6 +15,7 @@ from sqlalchemy import select
 from astrotui.catalog.models import Frame, Job, Measurement, Root
 from astrotui.config import load_settings, places
 from astrotui.errors import AstrotuiError, FrameError, OutputError, PlanError
+from astrotui.jobs.pictures import is_own_picture, write_picture
 from astrotui.jobs.watch_folder import Look
 from astrotui.jobs.watch_sessions import Choice, Kind
 from astrotui.stacking.plan import StackPlan
@@ -275,41 +276,20 @@ class Rounds:
         record = (plan.name, plan.sessions, result, more)
         stack = record_stack(work.catalog, work.job_id, names, *record)
         self.keep(stack=stack)
-        preview = self._preview(output)
+        work.progress("preview", 0, 1)
+        preview, said = write_picture(output, work.tag, work)
+        self.state = work.result
+        if said:
+            work.log.warning("%s", said)
         if preview is not None:
             names = dataclasses.replace(names, preview=preview)
             record_stack(work.catalog, work.job_id, names, *record)
-        identity = None if preview is None else _identity(preview)
-        self.keep(
-            preview=str(preview) if preview else None, preview_identity=identity, preview_pending=None,
-            round=int(self.state.get("round", 0)) + 1,
-        )  # fmt: skip
+        self.keep(preview=str(preview) if preview else None, round=int(self.state.get("round", 0)) + 1)
         work.finished_stage("round")  # deaths before it are forgiven
 
     def _last_preview(self) -> Path | None:
         held = self.state.get("preview")
-        return Path(held) if held and self._is_own(Path(held), "preview_identity") else None
-
-    def _preview(self, output: Path) -> Path | None:
-        """The picture beside the result, or among the previews where that name is another file's."""
-        from astrotui.rendering.previews import stack_preview
-
-        path = output.with_suffix(".png")
-        begun = self.state.get("preview_pending") == str(
-            path
-        )  # by an attempt that ended before it could say so
-        if path.exists() and not begun and not self._is_own(path, "preview_identity"):
-            path = places().data / "previews" / f"stack-{self.work.job_id}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self.work.progress("preview", 0, 1)
-        self.work.note_part(path)
-        self.keep(preview_pending=str(path))
-        try:
-            stack_preview(output, path, tag=self.work.tag)
-        except (AstrotuiError, OSError) as error:
-            self.work.log.warning("no preview: %s", clean(error, 300))
-            return None
-        return path
+        return Path(held) if held and is_own_picture(self.state, Path(held)) else None
 
 
 class _AsStack:
