@@ -108,7 +108,7 @@ class Rounds:
             try:
                 plan = self._plan(self._request(writing))
                 output = Path(plan.output)
-                if _essence(plan) == self.state.get("plan") and self._is_own(output, "identity"):
+                if _essence(plan) == self.state.get("plan") and self._is_own(output):
                     return int(self.state["frames_used"])
                 result = self._run(plan)
             except _InTheWayError as error:
@@ -187,18 +187,16 @@ class Rounds:
         self.work.log.warning("%s is another file now and is left alone", clean(place, 300))
         return str(free_output(place.parent, place.stem))
 
-    def _is_own(self, path: Path, name: str) -> bool:
-        """Whether a file is the one that this watch wrote there last."""
-        return self.state.get(name) is not None and _identity(path) == self.state[name]
+    def _is_own(self, output: Path) -> bool:
+        """Whether a file is the result that this watch wrote there last."""
+        return self.state.get("identity") is not None and _identity(output) == self.state["identity"]
 
     def _is_ours(self, output: Path) -> bool:
         """Whether a file is this watch's result, of an attempt too that ended before it could note what it wrote."""
         from astrotui.library.stacks import plan_in_header
 
         digest = self.state.get("pending")
-        return self._is_own(output, "identity") or (
-            digest is not None and (plan_in_header(output) or "-") == digest[:32]
-        )
+        return self._is_own(output) or (digest is not None and (plan_in_header(output) or "-") == digest[:32])
 
     def _plan(self, request: "StackRequest") -> StackPlan:
         """The plan that a stack job makes of the same request."""
@@ -236,12 +234,7 @@ class Rounds:
         )  # fmt: skip
 
         def progress(stage: str, done: int, total: int) -> None:
-            if (
-                stage == "judging"
-                and mine
-                and os.path.lexists(output)
-                and not self._is_own(output, "identity")
-            ):
+            if stage == "judging" and mine and os.path.lexists(output) and not self._is_own(output):
                 raise _InTheWayError(f"{clean(output, 300)} was replaced meanwhile and is left alone")
             work.progress(stage, done, total)
 
