@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astrotui.config import places
+from astrotui.jobs import kernels
 from astrotui.jobs.owner import Owner
 from astrotui.jobs.processes import MARK, OWNER, end_strays, has_ended, mark, signal_group
 from astrotui.jobs.spare import Spare
@@ -188,8 +188,5 @@ def _sort(line: bytes, name: str, heard: Heard) -> None:
 
 def _environment(owner: Owner, marked: str) -> dict[str, str]:
     """What a work process has in its environment beside what the worker has."""
-    kernels = places().kernels
-    with contextlib.suppress(OSError):  # then kernels are compiled anew
-        kernels.mkdir(parents=True, exist_ok=True)
-    cache = os.environ.get("NUMBA_CACHE_DIR", str(kernels))  # else numba writes beside the package
+    cache = os.environ.get("NUMBA_CACHE_DIR") or str(kernels.use())  # else numba writes beside the package
     return {OWNER: owner.to_json(), MARK: marked, "PYTHONUNBUFFERED": "1", "NUMBA_CACHE_DIR": cache}

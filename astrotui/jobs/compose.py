@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from astrotui.errors import AstrotuiError, UsageError
+from astrotui.errors import UsageError
+from astrotui.jobs.pictures import write_picture
 from astrotui.stacking.palettes import SPLIT, Balance
 from astrotui.text import clean
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Composition:
     """What was written, its ids among the results, for a palette what became of each image, and what was odd.
 
-    The picture beside each output is None where its name is taken or none could be made.
+    The picture of an output is None where none could be made.
     """
 
     outputs: tuple[Path, ...]
@@ -58,7 +59,7 @@ def compose(
     output: Path | None,
     *,
     balance: str = "auto",
-    job_id: int | None = None,
+    work: "Work | None" = None,
 ) -> Composition:
     """Write a composition and list it among the results, if its images are; raises as `stacking.compose` does."""
     from astrotui.frames.pixels import open_frame
@@ -67,14 +68,16 @@ def compose(
     from astrotui.stacking.compose import split_lines
 
     begun, outs = time.monotonic(), outputs_of(palette, images, output)
-    tag = "compose" if job_id is None else str(job_id)
+    tag = "compose" if work is None else work.tag
     made = None
     if palette == SPLIT:
         split_lines(images[0], (outs[0], outs[1]), tag=tag)
     else:
         made = write(palette, images, outs[0], balance=cast("Balance", balance), tag=tag)
     warnings = list(mixed_up(palette, images))
-    previews = tuple(_picture(out, tag, warnings) for out in outs)
+    pictures = [write_picture(out, tag, work) for out in outs]
+    previews = tuple(path for path, _ in pictures)
+    warnings += [said for _, said in pictures if said]
     listed: list[int] = []
     if catalog is not None:
         with open_frame(outs[0]) as written:
@@ -88,25 +91,9 @@ def compose(
             size=size,
             seconds=seconds,
             previews=previews,
-            job_id=job_id,
+            job_id=None if work is None else work.job_id,
         )
     return Composition(outs, previews, tuple(listed), made, tuple(warnings))
-
-
-def _picture(output: Path, tag: str, warnings: list[str]) -> Path | None:
-    """A picture beside a composition, which stands without it too; a file that has the name stays."""
-    from astrotui.rendering.previews import stack_preview
-
-    path = output.with_suffix(".png")
-    if path.exists():
-        warnings.append(f"{clean(path, 300)}: exists already, so no picture was made")
-        return None
-    try:
-        stack_preview(output, path, tag=tag)
-    except (AstrotuiError, OSError) as error:
-        warnings.append(f"no picture: {clean(error, 300)}")
-        return None
-    return path
 
 
 def run_compose(work: "Work") -> None:
@@ -119,10 +106,9 @@ def run_compose(work: "Work") -> None:
     output = Path(payload["output"]) if payload.get("output") else None
     for out in outputs_of(payload["palette"], images, output):
         work.note_part(out)
-        work.note_part(out.with_suffix(".png"))
     work.progress("composing", 0, 1)
     balance = payload.get("balance") or "auto"
-    made = compose(work.catalog, payload["palette"], images, output, balance=balance, job_id=work.job_id)
+    made = compose(work.catalog, payload["palette"], images, output, balance=balance, work=work)
     work.progress("composing", 1, 1)
     work.set_result(
         {

@@ -11,7 +11,7 @@ from astrotui.errors import JobError, NoSuchJobError
 from astrotui.jobs import registry
 from astrotui.jobs.owner import is_dead
 from astrotui.jobs.records import FINAL, LIVE, SELECT_RECORD, JobRecord, now, to_record
-from astrotui.jobs.transitions import PARTS, after_death, get_job, owner_of, settle
+from astrotui.jobs.transitions import after_death, get_job, owner_of, settle
 from astrotui.text import clean
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def payload(catalog: "Catalog", job_id: int) -> dict[str, Any]:
 
 
 def result(catalog: "Catalog", job_id: int) -> dict[str, Any]:
-    """What the job's handler gave, empty as long as it gave nothing."""
+    """What the job's handler gave, without what it noted for itself; empty as long as it gave nothing."""
     with catalog.read() as db:
-        return {key: value for key, value in get_job(db, job_id).result.items() if key != PARTS}
+        return {key: value for key, value in get_job(db, job_id).result.items() if not key.startswith("_")}
 
 
 def finished_stages(catalog: "Catalog", job_id: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from astrotui.config import places
+from astrotui.jobs import kernels
 from astrotui.jobs.processes import MARK, SPARE, hold_mark, tie_to_supervisor
 
 _LONGEST = 1 << 20  # bytes of an order
@@ -118,7 +118,7 @@ def _wait_and_work(kind: str, order: int, tell: int, say: int, held: int) -> int
         os.dup2(descriptor, standard)
     for descriptor in (nothing, say):
         os.close(descriptor)
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(places().kernels))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels.use()))
     for name in _LOADS.get(kind, _LOADS["index"]):
         import_module(name)
     line = b""

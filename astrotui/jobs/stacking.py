@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from astrotui.catalog.models import Frame
 from astrotui.config import load_settings, places
-from astrotui.errors import AstrotuiError, PlanError
+from astrotui.errors import PlanError
+from astrotui.jobs.pictures import write_picture
 from astrotui.stacking.plan import StackPlan, load_plan
-from astrotui.text import clean
 
 if TYPE_CHECKING:
     from astrotui.jobs.work import Work
@@ -79,7 +79,12 @@ def _stack(work: "Work", plan: StackPlan, island_of: int | None = None) -> int:
     if island_of is None:
         work.set_result({**work.result, "stack": stack_id, "output": str(output)})
         work.finished_stage("stacking")
-    if (preview := _preview(work, output)) is not None:
+    work.progress("preview", 0, 1)
+    preview, said = write_picture(output, work.tag, work)
+    work.progress("preview", 1, 1)
+    if said:
+        work.log.warning("%s", said)
+    if preview is not None:
         record_stack(work.catalog, work.job_id, replace(names, preview=preview), *record)
     return stack_id
 
@@ -133,22 +138,3 @@ def _plan_of(work: "Work", plan: StackPlan, island: "Island", output: Path) -> S
     made = with_reused(work.catalog, made, since=datetime.now(UTC), masters=places().masters, present=present)
     threads = processors(int(work.payload.get("workers") or 0))
     return replace(made, band_rows=choose_band_rows(made, plan.memory_bytes, threads))
-
-
-def _preview(work: "Work", output: Path) -> Path | None:
-    """A picture beside the result, or among the previews when that name is taken; the stack stands without it too."""
-    from astrotui.rendering.previews import stack_preview
-
-    path = output.with_suffix(".png")
-    if path.exists():
-        path = places().data / "previews" / f"stack-{work.job_id}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-    work.progress("preview", 0, 1)
-    work.note_part(path)
-    try:
-        stack_preview(output, path, tag=work.tag)
-    except (AstrotuiError, OSError) as error:
-        work.log.warning("no preview: %s", clean(error, 300))
-        return None
-    work.progress("preview", 1, 1)
-    return path

@@ -1,7 +1,6 @@
 """What the work process does for each kind of job: the use-cases of `library`, `stacking` and `rendering`."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from sqlalchemy import select
 from astrotui.catalog.models import Job, Session
 from astrotui.config import load_settings, parse_size, places
 from astrotui.errors import AstrotuiError, FrameError, PlanError
+from astrotui.jobs.pictures import file_digest
 from astrotui.jobs.stacking import processors, stack_all
 from astrotui.stacking.plan import MasterSpec, StackPlan, load_plan
 from astrotui.text import clean
@@ -56,7 +56,7 @@ def run_render(work: "Work") -> None:
 
     payload = work.payload
     output = Path(payload["output"])
-    if work.attempt > 1 and (digest := work.result.get("sha256")) and _has_digest(output, digest):
+    if work.attempt > 1 and (digest := work.result.get("sha256")) and file_digest(output) == digest:
         return  # an earlier attempt ended between naming its picture and saying so
 
     def announce(info: "RenderInfo", digest: str) -> None:
@@ -75,15 +75,6 @@ def run_render(work: "Work") -> None:
         announce=announce,
     )
     work.progress("rendering", 1, 1)
-
-
-def _has_digest(path: Path, digest: str) -> bool:
-    """Whether a file is the one whose SHA-256 is told."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == digest
-    except OSError:
-        return False
 
 
 def run_stack(work: "Work") -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from astrotui.catalog.models import Frame, Job, Measurement, Root
 from astrotui.config import load_settings, places
 from astrotui.errors import AstrotuiError, FrameError, OutputError, PlanError
+from astrotui.jobs.pictures import is_own_picture, write_picture
 from astrotui.jobs.watch_folder import Look
 from astrotui.jobs.watch_sessions import Choice, Kind
 from astrotui.stacking.plan import StackPlan
@@ -107,7 +108,7 @@ class Rounds:
             try:
                 plan = self._plan(self._request(writing))
                 output = Path(plan.output)
-                if _essence(plan) == self.state.get("plan") and self._is_own(output, "identity"):
+                if _essence(plan) == self.state.get("plan") and self._is_own(output):
                     return int(self.state["frames_used"])
                 result = self._run(plan)
             except _InTheWayError as error:
@@ -186,18 +187,16 @@ class Rounds:
         self.work.log.warning("%s is another file now and is left alone", clean(place, 300))
         return str(free_output(place.parent, place.stem))
 
-    def _is_own(self, path: Path, name: str) -> bool:
-        """Whether a file is the one that this watch wrote there last."""
-        return self.state.get(name) is not None and _identity(path) == self.state[name]
+    def _is_own(self, output: Path) -> bool:
+        """Whether a file is the result that this watch wrote there last."""
+        return self.state.get("identity") is not None and _identity(output) == self.state["identity"]
 
     def _is_ours(self, output: Path) -> bool:
         """Whether a file is this watch's result, of an attempt too that ended before it could note what it wrote."""
         from astrotui.library.stacks import plan_in_header
 
         digest = self.state.get("pending")
-        return self._is_own(output, "identity") or (
-            digest is not None and (plan_in_header(output) or "-") == digest[:32]
-        )
+        return self._is_own(output) or (digest is not None and (plan_in_header(output) or "-") == digest[:32])
 
     def _plan(self, request: "StackRequest") -> StackPlan:
         """The plan that a stack job makes of the same request."""
@@ -235,12 +234,7 @@ class Rounds:
         )  # fmt: skip
 
         def progress(stage: str, done: int, total: int) -> None:
-            if (
-                stage == "judging"
-                and mine
-                and os.path.lexists(output)
-                and not self._is_own(output, "identity")
-            ):
+            if stage == "judging" and mine and os.path.lexists(output) and not self._is_own(output):
                 raise _InTheWayError(f"{clean(output, 300)} was replaced meanwhile and is left alone")
             work.progress(stage, done, total)
 
@@ -275,41 +269,20 @@ class Rounds:
         record = (plan.name, plan.sessions, result, more)
         stack = record_stack(work.catalog, work.job_id, names, *record)
         self.keep(stack=stack)
-        preview = self._preview(output)
+        work.progress("preview", 0, 1)
+        preview, said = write_picture(output, work.tag, work)
+        self.state = work.result
+        if said:
+            work.log.warning("%s", said)
         if preview is not None:
             names = dataclasses.replace(names, preview=preview)
             record_stack(work.catalog, work.job_id, names, *record)
-        identity = None if preview is None else _identity(preview)
-        self.keep(
-            preview=str(preview) if preview else None, preview_identity=identity, preview_pending=None,
-            round=int(self.state.get("round", 0)) + 1,
-        )  # fmt: skip
+        self.keep(preview=str(preview) if preview else None, round=int(self.state.get("round", 0)) + 1)
         work.finished_stage("round")  # deaths before it are forgiven
 
     def _last_preview(self) -> Path | None:
         held = self.state.get("preview")
-        return Path(held) if held and self._is_own(Path(held), "preview_identity") else None
-
-    def _preview(self, output: Path) -> Path | None:
-        """The picture beside the result, or among the previews where that name is another file's."""
-        from astrotui.rendering.previews import stack_preview
-
-        path = output.with_suffix(".png")
-        begun = self.state.get("preview_pending") == str(
-            path
-        )  # by an attempt that ended before it could say so
-        if path.exists() and not begun and not self._is_own(path, "preview_identity"):
-            path = places().data / "previews" / f"stack-{self.work.job_id}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self.work.progress("preview", 0, 1)
-        self.work.note_part(path)
-        self.keep(preview_pending=str(path))
-        try:
-            stack_preview(output, path, tag=self.work.tag)
-        except (AstrotuiError, OSError) as error:
-            self.work.log.warning("no preview: %s", clean(error, 300))
-            return None
-        return path
+        return Path(held) if held and is_own_picture(self.state, Path(held)) else None
 
 
 class _AsStack:

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session as DbSession
 from astrotui.catalog.models import Job
 from astrotui.config import load_settings
 from astrotui.errors import AstrotuiError
-from astrotui.jobs import leases, logs, registry
+from astrotui.jobs import kernels, leases, logs, registry
 from astrotui.jobs.owner import this_process
 from astrotui.jobs.spare import Spare, make_spare
 from astrotui.jobs.supervise import Attempt, Outcome, Times
@@ -113,6 +113,7 @@ class Worker:
             if not registry.register(db, self._owner, most=most):
                 return "another worker serves the queue"
         logs.prune()
+        kernels.prune()
         try:
             return self._serve()
         finally:

@@ -19,7 +19,7 @@ from astrotui.library.calibrators import SetRecord
 from astrotui.library.drizzle_coverage import foretell_plan
 from astrotui.library.lights import Light, load_lights, select_lights
 from astrotui.library.masters_for import CalibrationPlanner, session_calstat
-from astrotui.library.reference import check_reference, choose_reference
+from astrotui.library.reference import check_reference, choose_reference, seems_alone
 from astrotui.library.requests import StackRequest
 from astrotui.library.scores import doubts
 from astrotui.library.solved import stored_wcs
@@ -127,7 +127,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
                 f"{n} {reason}" for reason, n in Counter(s.reason for s in skipped).most_common(3)
             )
             raise PlanError(f"no frame can be stacked: {why or 'none was asked for'}")
-        chosen = choose_reference(db, usable, request)
+        chosen, settled = choose_reference(db, usable, request)
     inside = [number for number, light in enumerate(usable) if light.frame.id == chosen.frame.id]
     reference = inside[0] if inside else _own_base(usable, sessions)
     frames = [_plan_frame(light, groups) for light in usable]
@@ -135,7 +135,7 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
     frames = [dataclasses.replace(frame, calibration=used.index(frame.calibration)) for frame in frames]
     base = usable[reference].frame
     field = chosen.frame
-    return StackPlan(
+    plan = StackPlan(
         name=clean(base.target or "stack", 80),
         frames=tuple(frames),
         reference=reference,
@@ -162,6 +162,27 @@ def make_plan(catalog: Catalog, request: StackRequest, output: Path, *, private:
         software=f"astrotui {__version__}",
         private=private,
     )
+    if not settled and (island := _larger_island(plan, usable)):
+        with catalog.read() as db:
+            chosen, _ = choose_reference(db, island, request)
+        request = dataclasses.replace(request, reference=chosen.frame.id)
+        return make_plan(catalog, request, output, private=private)
+    return plan
+
+
+def _larger_island(plan: StackPlan, usable: Sequence[Light]) -> list[Light]:
+    """Frames of the largest island, or of those of one size, where the reference's is smaller and would be stacked alone."""
+    if plan.recipe.frame == "union" or plan.recipe.align in ("none", "comet"):
+        return []
+    if not seems_alone(usable[plan.reference], usable):
+        return []
+    from astrotui.stacking.placing import find_islands
+
+    islands = find_islands(plan)
+    most = max((len(island.frames) for island in islands), default=0)
+    if not islands or len(islands[0].frames) == most:
+        return []
+    return [usable[number] for island in islands if len(island.frames) == most for number in island.frames]
 
 
 def _filters(usable: Sequence[Light]) -> dict[str | None, str]:

@@ -22,8 +22,11 @@ _LEAST_STARS = 3
 _HUBS = 3  # sessions tried as the one that the others are compared on
 
 
-def choose_reference(db: DbSession, usable: Sequence[Light], request: StackRequest) -> Light:
-    """The frame that the others are laid on; it may lie outside of the stack.
+def choose_reference(db: DbSession, usable: Sequence[Light], request: StackRequest) -> tuple[Light, bool]:
+    """The frame that the others are laid on, which may lie outside of the stack; and whether it is so for good.
+
+    It is not where it was chosen now for its stars, or for an earlier stack of some of the sessions: frames of others may
+    have no star in common with it.
 
     An earlier stack of these sessions keeps its reference, so that its registrations are good for the frames that
     came since and both results lie on one grid.
@@ -35,7 +38,7 @@ def choose_reference(db: DbSession, usable: Sequence[Light], request: StackReque
     """
     by_id = {light.frame.id: light for light in usable}
     if request.reference is not None:
-        return by_id.get(request.reference) or _outside(db, request.reference)
+        return by_id.get(request.reference) or _outside(db, request.reference), True
     sessions = request.common or request.sessions
     held = db.scalars(select(Session.reference_id).where(Session.id.in_(sessions)).order_by(Session.id))
     own = [frame_id for frame_id in held if frame_id is not None]
@@ -44,9 +47,31 @@ def choose_reference(db: DbSession, usable: Sequence[Light], request: StackReque
     else:
         wanted = [by_id[frame_id] for frame_id in own if frame_id in by_id]
     inside = usable if not request.common else [*usable, *wanted]
+    settled = bool(request.common)
     if (earlier := _earlier(db, inside, sessions, request.asked)) is not None:
-        return earlier
-    return _best(wanted) or max(inside, key=lambda light: light.score)
+        light, of_all = earlier
+        return light, settled or of_all
+    return _best(wanted) or max(inside, key=lambda light: light.score), settled
+
+
+def seems_alone(chosen: Light, usable: Iterable[Light]) -> bool:
+    """Whether some session may show another piece of the sky than the reference: its best frame has no star in common."""
+    from astrotui.imaging.register import RegistrationError
+    from astrotui.stacking.hands import match_either_hand
+
+    best: dict[int | None, Light] = {}
+    for light in usable:
+        known = best.get(light.frame.session_id)
+        if _serves(light) and (known is None or light.score > known.score):
+            best[light.frame.session_id] = light
+    best.pop(chosen.frame.session_id, None)
+    for light in best.values():
+        shape = (light.frame.height or 0, light.frame.width or 0)
+        try:
+            match_either_hand(_stars(light), _stars(chosen), shape=shape)
+        except RegistrationError:
+            return True
+    return False
 
 
 def measured_sessions(catalog: Catalog, request: StackRequest) -> list[int]:
@@ -97,8 +122,11 @@ def _outside(db: DbSession, frame_id: int) -> Light:
     return light
 
 
-def _earlier(db: DbSession, lights: Sequence[Light], sessions: Sequence[int], asked: str) -> Light | None:
-    """The reference of the latest stack of none but these sessions, made before this one was asked for.
+def _earlier(
+    db: DbSession, lights: Sequence[Light], sessions: Sequence[int], asked: str
+) -> tuple[Light, bool] | None:
+    """The reference of the latest stack of none but these sessions, made before this one was asked for; and whether that
+    stack was of all of them.
 
     One of the smaller part of a mosaic that fell apart does not count: it was made to have the rest, too.
     """
@@ -115,7 +143,7 @@ def _earlier(db: DbSession, lights: Sequence[Light], sessions: Sequence[int], as
         if stacked and set(stacked) <= set(sessions):
             found = by_path.get(str(summary.get("reference")))
             if found is not None and _serves(found):
-                return found
+                return found, set(stacked) == set(sessions)
     return None
 
 

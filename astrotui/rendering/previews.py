@@ -18,7 +18,6 @@ from astrotui.imaging.types import Float32Array
 from astrotui.rendering.colors import ladder
 from astrotui.rendering.encode import quantized, resized
 from astrotui.rendering.looks import DEFAULT_LOOK, orient
-from astrotui.rendering.render import RenderInfo, render_image
 from astrotui.rendering.small import (
     SIZE,
     encode_small,
@@ -193,11 +192,6 @@ def frame_preview(
     if cache:
         store(place, data)
     return data
-
-
-def stack_preview(result: Path, out: Path, *, size: int = 1600, tag: str = "preview") -> RenderInfo:
-    """Write the picture beside a result, `size` pixels on its longest side; it replaces an older one."""
-    return render_image(result, DEFAULT_LOOK, out, size=size, overwrite=True, tag=tag)
 
 
 def preview_path(

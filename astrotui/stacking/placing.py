@@ -1,6 +1,6 @@
 """Where the frames of a stack lie on their reference, from the star lists of the plan."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from astrotui.imaging.register import (
 from astrotui.imaging.types import Float64Array
 from astrotui.stacking.comet import follow
 from astrotui.stacking.hands import match_either_hand, other_scale
+from astrotui.stacking.islands import Island
 from astrotui.stacking.linking import show_the_same, turned_hint
 from astrotui.stacking.placement import Candidate, Placement
 from astrotui.stacking.plan import PlanFrame, StackPlan
@@ -38,36 +39,20 @@ def register_frames(
     other: see `together`.
     """
     reference = plan.base
-    direct: dict[int, Registration] = {}
-    lost: dict[int, str] = {}
     seen: dict[int, FrameSample] = {}
-    before = np.eye(3)
-    astray: int | None = None  # the last lost frame: another one of its view need not be tried for long
-    for index, sample in samples:
-        seen[index] = sample
-        if astray is not None and show_the_same(plan.frames[index], plan.frames[astray], _model(plan)):
-            lost[index], astray = lost[astray], index
-            continue
-        try:
-            known = remembered(plan.frames[index], reference, _model(plan))
-            direct[index] = known or _place(plan, plan.frames[index], reference, before)
-        except RegistrationError as error:
-            lost[index], astray = error.reason, index
-        else:
-            before = direct[index].transform
+
+    def sampled() -> Iterator[int]:
+        for index, sample in samples:
+            seen[index] = sample
+            yield index
+
+    direct, lost, together = _place_by_stars(plan, sampled())
     placement = Placement([])
-    sights = Sights.of(plan)
-    if plan.anchor is not None:
-        direct[sights.root] = _place(plan, reference, reference, before)
-    asks = sights.free and stars_ask_for_more(sights, direct)
-    if plan.recipe.align != "none" and sights.root in direct and (lost or asks):
-        upright = {i: r for i, r in direct.items() if np.linalg.det(r.transform[:2, :2]) > 0}
-        together = lay_together(sights, upright, list(lost), afresh=asks)
+    if together is not None:
         for index in together.apart:
-            lost.pop(index, None)
             skip(index, f"cannot be aligned: {together.apart[index]}")
         if together.gained or together.bent:
-            _take_over(together, direct, lost, placement, upright)
+            placement.lens, placement.links = together.lens, together.links
         placement.islands = together.islands
         placement.notes += together.notes
     for index, reason in lost.items():
@@ -89,7 +74,7 @@ def register_frames(
         placement.candidates.append(
             Candidate(index, registration, transform, seen[index], note=registration.warning or "")
         )
-    if placement.links:
+    if together is not None and placement.links:
         for candidate in placement.candidates:
             candidate.light = together.light.get(candidate.index)
     if plan.recipe.align != "none":
@@ -99,19 +84,58 @@ def register_frames(
     return placement
 
 
+def find_islands(plan: StackPlan) -> tuple[Island, ...]:
+    """The islands that the frames of a plan fall into, told by their stars alone; the reference's first, empty for one."""
+    _, _, together = _place_by_stars(plan, range(len(plan.frames)))
+    return () if together is None else together.islands
+
+
+def _place_by_stars(
+    plan: StackPlan, indices: Iterable[int]
+) -> tuple[dict[int, Registration], dict[int, str], Together | None]:
+    """Frames on the reference, those that do not lie there with the reason, and how all were laid on each other.
+
+    Frames of other islands are neither here nor there.
+    """
+    reference, model = plan.base, _model(plan)
+    direct: dict[int, Registration] = {}
+    lost: dict[int, str] = {}
+    before = np.eye(3)
+    astray: int | None = None  # the last lost frame: another one of its view need not be tried for long
+    for index in indices:
+        if astray is not None and show_the_same(plan.frames[index], plan.frames[astray], model):
+            lost[index], astray = lost[astray], index
+            continue
+        try:
+            known = remembered(plan.frames[index], reference, model)
+            direct[index] = known or _place(plan, plan.frames[index], reference, before)
+        except RegistrationError as error:
+            lost[index], astray = error.reason, index
+        else:
+            before = direct[index].transform
+    sights = Sights.of(plan)
+    if plan.anchor is not None:
+        direct[sights.root] = _place(plan, reference, reference, before)
+    asks = sights.free and stars_ask_for_more(sights, direct)
+    if plan.recipe.align == "none" or sights.root not in direct or not (lost or asks):
+        return direct, lost, None
+    upright = {i: r for i, r in direct.items() if np.linalg.det(r.transform[:2, :2]) > 0}
+    together = lay_together(sights, upright, list(lost), afresh=asks)
+    for index in together.apart:
+        lost.pop(index, None)
+    if together.gained or together.bent:
+        _take_over(together, direct, lost, upright)
+    return direct, lost, together
+
+
 def _take_over(
-    together: Together,
-    direct: dict[int, Registration],
-    lost: dict[int, str],
-    placement: Placement,
-    asked: Iterable[int],
+    together: Together, direct: dict[int, Registration], lost: dict[int, str], asked: Iterable[int]
 ) -> None:
     direct |= together.registrations
     for index in together.registrations:
         lost.pop(index, None)
     for index in set(asked) - set(together.registrations):
         lost[index] = direct.pop(index).warning or "it does not fit its neighbors"
-    placement.lens, placement.links = together.lens, together.links
 
 
 def _with_stars(found: list[Candidate], skip: Callable[[int, str], None]) -> list[Candidate]:

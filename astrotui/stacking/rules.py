@@ -84,3 +84,12 @@ def combine_rule(
         sky.astype(np.float32),
         few=auto and not known,
     )
+
+
+def applied_rejection(recipe: Recipe, count: int) -> str:
+    """The rejection that `combine_rule` chooses for this many frames, as the header names it."""
+    if count <= 2 or recipe.combine == "median":
+        return "none"
+    if recipe.reject != "auto":
+        return recipe.reject
+    return "known noise" if count < KNOWN_NOISE_BELOW else "winsorized"

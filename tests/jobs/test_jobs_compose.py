@@ -9,6 +9,7 @@ from PIL import Image
 
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Stack
+from astrotui.config import places
 from astrotui.errors import UsageError
 from astrotui.jobs import queue
 from astrotui.jobs.compose import compose, outputs_of
@@ -57,8 +58,12 @@ def test_a_picture_that_is_there_stays(tmp_path: Path, images: list[Path]) -> No
     mine = tmp_path / "out.png"
     mine.write_bytes(b"mine")
     made = compose(None, "rgb", images, tmp_path / "out.fits")
-    assert made.previews == (None,) and mine.read_bytes() == b"mine"
-    assert any("out.png: exists already" in text for text in made.warnings)
+    [preview] = made.previews
+    assert (
+        mine.read_bytes() == b"mine" and preview is not None and preview.parent == places().data / "previews"
+    )
+    assert Image.open(preview).size == (480, 360)
+    assert any("out.png: exists already" in text and str(preview) in text for text in made.warnings)
 
 
 def test_images_that_nobody_knows_are_composed_and_not_listed(tmp_path: Path, images: list[Path]) -> None:

@@ -136,6 +136,6 @@ def test_a_stack_of_the_smaller_island_does_not_give_its_reference_to_the_next(
                          summary=summary))  # fmt: skip
             db.flush()
             request = request_stack(catalog, ids, output=tmp_path / "next.fits", folder=tmp_path)
-            light = choose_reference(db, load_lights(db, request.frames), replace(request, asked=""))
+            light, _ = choose_reference(db, load_lights(db, request.frames), replace(request, asked=""))
             # Two frames of another island against one that was used; then against three.
             assert str(light.path) == (first.reference if used == 1 else other)

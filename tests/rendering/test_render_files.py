@@ -14,7 +14,6 @@ from PIL import Image
 from astrotui.errors import FrameError, OutputError, UsageError
 from astrotui.rendering.encode import png16
 from astrotui.rendering.looks import Look
-from astrotui.rendering.previews import stack_preview
 from astrotui.rendering.render import render_image
 
 
@@ -164,13 +163,6 @@ def test_one_pixel(tmp_path: Path) -> None:
     path = tmp_path / "dot.fits"
     fits.PrimaryHDU(np.full((1, 1), 9.0, np.float32)).writeto(path)
     assert render_image(path, Look(), tmp_path / "out.png", size=10).width == 1
-
-
-def test_the_preview_beside_a_stack(stack: Path, tmp_path: Path) -> None:
-    out = tmp_path / "stack.png"
-    out.write_bytes(b"older")
-    info = stack_preview(stack, out, size=100)
-    assert (info.width, info.height) == (100, 60) == Image.open(out).size
 
 
 def test_the_same_input_gives_the_same_file(stack: Path, tmp_path: Path) -> None:

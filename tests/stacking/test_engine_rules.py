@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from astrotui.errors import OutputError, PlanError
 from astrotui.imaging.types import StarList
 from astrotui.stacking import sources
-from astrotui.stacking.engine import choose_band_rows, run_plan
+from astrotui.stacking.bands import choose_band_rows
+from astrotui.stacking.engine import run_plan
 from astrotui.stacking.plan import Calibration, InputFile
 from sample_sessions.fitsfile import read_frame, write_frame
 

@@ -83,7 +83,7 @@ def test_a_frame_lost_in_another_process_is_left_out(
         victim.unlink(missing_ok=True)  # after the first pass has seen it
         return real(executor, recipe)
 
-    monkeypatch.setattr("astrotui.stacking.engine.bands_over", after_a_loss)
+    monkeypatch.setattr("astrotui.stacking.passtwo.bands_over", after_a_loss)
     try:
         plan = made.plan(tmp_path / "lost.fits", band_rows=32)
         result = run_plan(plan, masters=made.folder / "masters", tag="test", workers=1, executor=processes)
