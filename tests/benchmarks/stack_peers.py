@@ -9,6 +9,7 @@ are compiled by a tiny stack before it is timed, its masters are not cached.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -82,7 +83,12 @@ def run_astrotui(folder: Path, work: Path, cpus: int) -> Run | None:
         return [[*start, "index", str(source)], [*start, "stack", str(source / "lights"), "-o", str(out)]]
 
     tiny = work / "tiny"
-    write_set(tiny, Spec(width=640, height=480, lights=9, calibration=3, stars=250), jobs=1)
+    turn = json.loads((folder / "truth.json").read_text())["spec"][
+        "rotation_deg"
+    ]  # it decides which kernels there are
+    write_set(
+        tiny, Spec(width=640, height=480, lights=9, calibration=3, stars=250, rotation_deg=turn), jobs=1
+    )
     first = measure(commands(tiny, work / "tiny.fits", work / "tiny.db"), work, environment)
     if first.code:
         print(f"the first, untimed stack failed:\n{first.tail}", file=sys.stderr)
