@@ -43,7 +43,8 @@ class IndexReport:
             (self.unchanged, "unchanged"),
         )  # fmt: skip
         changes = ", ".join(f"{count:,} {word}" for count, word in counts if count)
-        return f"{plural(self.frames, 'frame')} in {', '.join(self.roots)}: {changes or 'no change'}"
+        broken = f" and {plural(self.quarantined, 'unusable file')}" if self.quarantined else ""
+        return f"{plural(self.frames, 'frame')}{broken} in {', '.join(self.roots)}: {changes or 'no change'}"
 
     def doubts(self) -> list[str]:
         """Lines for people: files that cannot be used and why, then the notes but those of roots that were not read."""

@@ -148,6 +148,7 @@ def test_damaged_files_are_quarantined_and_the_rest_goes_on(
     (root / "M1" / "shotsInfo.json").write_text("{broken")
     report = index_roots(catalog, [root])
     assert (report.frames, report.quarantined) == (2, 2)
+    assert report.summary().startswith("2 frames and 2 unusable files in ")
     assert any("truncated" in p["reason"] for p in report.problems)
     assert list_sessions(catalog)[0].lights >= 2
 
