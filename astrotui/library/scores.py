@@ -16,6 +16,7 @@ from astrotui.catalog.models import Frame, Measurement, Session
 from astrotui.text import plural
 
 if TYPE_CHECKING:
+    from astrotui.imaging.hints import Following
     from astrotui.imaging.register import Registration
     from astrotui.imaging.types import Float64Array, StarList
 
@@ -27,7 +28,6 @@ STREAKED = 0.7  # merit of a frame with a trail as reference: what lies under th
 CANDIDATES, SAMPLED = 5, 9  # frames tried as reference, and frames laid on them to see whether they fit
 STILL_PX, STILL_S = 0.02, 300.0
 NEARLY = 0.97  # of the best merit is as good
-BRIGHT = 60  # stars whose common shift is looked for first
 SCALES = (0.95, 1.05)  # one camera in one night: focus and refraction change the scale by far less
 _STORED = {
     "problem": "problem", "reference_id": "reference_id", "matched": "matched", "dx_px": "dx", "dy_px": "dy",
@@ -258,41 +258,21 @@ def _stars(frame: _Scored) -> "StarList":
 
 
 def _register_all(frames: Sequence[_Scored], reference: _Scored) -> None:
-    """Register frames in order: each is tried first with the turn of the one before it.
+    """Register frames in order: each is tried first where those before it let expect it.
 
     Those that were already laid on this reference stay.
     """
-    import numpy as np
+    from astrotui.imaging.hints import Following
 
-    before = np.eye(3)
+    following = Following()
     for frame in frames:
         if frame.reference_id != reference.frame_id:
-            frame.transform = _register(frame, reference, before)
-        before = frame.transform if frame.transform is not None else before
+            frame.transform = _register(frame, reference, following)
+        if frame.transform is not None:
+            following.found(frame.transform)
 
 
-def _hint(frame: _Scored, reference: _Scored, before: "Float64Array") -> "Float64Array | None":
-    """The turn of the frame before with the shift that most pairs of bright stars share.
-
-    Frames follow each other with hardly any turn. Where this is right it is a hundred times quicker than
-    matching triangles, which are tried when it is not believed.
-    """
-    import numpy as np
-
-    from astrotui.imaging.geometry import apply, common_offsets
-
-    points, targets = (
-        np.stack([stars.x[:BRIGHT], stars.y[:BRIGHT]], axis=1).astype(np.float64)
-        for stars in (_stars(frame), _stars(reference))
-    )
-    if min(len(points), len(targets)) < 3:
-        return None
-    turn = before.copy()
-    turn[:2, 2] = 0.0
-    return next((shift @ turn for shift in common_offsets(apply(turn, points), targets)), None)
-
-
-def _register(frame: _Scored, reference: _Scored, before: "Float64Array") -> "Float64Array | None":
+def _register(frame: _Scored, reference: _Scored, following: "Following") -> "Float64Array | None":
     from astrotui.imaging.register import RegistrationError, match_stars
 
     frame.reference_id = reference.frame_id
@@ -304,7 +284,7 @@ def _register(frame: _Scored, reference: _Scored, before: "Float64Array") -> "Fl
         return None
     span = (frame.date - reference.date).total_seconds() if frame.date and reference.date else None
     shape = (frame.height, frame.width)
-    hint = _hint(frame, reference, before)
+    hint = following.guess(_stars(frame), _stars(reference))
     try:
         found = match_stars(
             _stars(frame), _stars(reference), shape=shape, span_s=span, scale_limits=SCALES, hint=hint

@@ -7,16 +7,15 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from astrotui.imaging.geometry import apply, common_offsets
+from astrotui.imaging.hints import turned_hint
 from astrotui.imaging.register import (
     Model,
     Registration,
     RegistrationError,
     match_stars,
-    star_points,
     star_weights,
 )
-from astrotui.imaging.types import Float64Array, StarList
+from astrotui.imaging.types import Float64Array
 from astrotui.stacking.brightness import ratio_of_pairs
 from astrotui.stacking.plan import PlanFrame
 
@@ -179,20 +178,6 @@ def link_frames(
         return match_stars(frame.stars, other.stars, model="homography", shape=shape, hint=hint, quick=quick)
     except RegistrationError:
         return None
-
-
-def turned_hint(stars: StarList, reference: StarList, before: Float64Array) -> Float64Array | None:
-    """The turn of the frame before with the shift that most pairs of bright stars share.
-
-    Frames follow each other with hardly any turn. Where this is right it is a hundred times quicker than
-    matching triangles, which are tried when it is not believed.
-    """
-    count = 60
-    points, targets = star_points(stars)[:count], star_points(reference)[:count]
-    if min(len(points), len(targets)) < 3:
-        return None
-    offsets = common_offsets(apply(before, points), targets)
-    return offsets[0] @ before if offsets else None
 
 
 def show_the_same(frame: PlanFrame, other: PlanFrame, model: Model) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrotui.errors import AstrotuiError
+from astrotui.imaging.hints import Following
 from astrotui.imaging.normalize import MIN_MATCHED_STARS
 from astrotui.imaging.register import (
     Model,
@@ -16,11 +17,10 @@ from astrotui.imaging.register import (
     match_stars,
     round_to_integer_shift,
 )
-from astrotui.imaging.types import Float64Array
 from astrotui.stacking.comet import follow
 from astrotui.stacking.hands import match_either_hand, other_scale
 from astrotui.stacking.islands import Island
-from astrotui.stacking.linking import show_the_same, turned_hint
+from astrotui.stacking.linking import show_the_same
 from astrotui.stacking.placement import Candidate, Placement
 from astrotui.stacking.plan import PlanFrame, StackPlan
 from astrotui.stacking.remembered import remembered
@@ -100,7 +100,7 @@ def _place_by_stars(
     reference, model = plan.base, _model(plan)
     direct: dict[int, Registration] = {}
     lost: dict[int, str] = {}
-    before = np.eye(3)
+    following = Following()
     astray: int | None = None  # the last lost frame: another one of its view need not be tried for long
     for index in indices:
         if astray is not None and show_the_same(plan.frames[index], plan.frames[astray], model):
@@ -108,14 +108,14 @@ def _place_by_stars(
             continue
         try:
             known = remembered(plan.frames[index], reference, model)
-            direct[index] = known or _place(plan, plan.frames[index], reference, before)
+            direct[index] = known or _place(plan, plan.frames[index], reference, following)
         except RegistrationError as error:
             lost[index], astray = error.reason, index
         else:
-            before = direct[index].transform
+            following.found(direct[index].transform)
     sights = Sights.of(plan)
     if plan.anchor is not None:
-        direct[sights.root] = _place(plan, reference, reference, before)
+        direct[sights.root] = _place(plan, reference, reference, following)
     asks = sights.free and stars_ask_for_more(sights, direct)
     if plan.recipe.align == "none" or sights.root not in direct or not (lost or asks):
         return direct, lost, None
@@ -154,8 +154,8 @@ def _model(plan: StackPlan) -> Model:
     return "similarity" if align in ("auto", "none", "comet") else align  # type: ignore[return-value]
 
 
-def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Float64Array) -> Registration:
-    """The frame on the reference by their stars; `before` is the transform of the frame before it."""
+def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, following: Following) -> Registration:
+    """The frame on the reference by their stars; `following` knows where the frames before it lie."""
     model = _model(plan)
     shape = (frame.height, frame.width)
     if plan.recipe.align == "none":
@@ -168,7 +168,7 @@ def _place(plan: StackPlan, frame: PlanFrame, reference: PlanFrame, before: Floa
         everyone = np.arange(len(frame.stars))
         return Registration(np.eye(3), len(everyone), 0.0, everyone, everyone, model)
     span = _span(frame.date_obs, reference.date_obs)
-    hint = turned_hint(frame.stars, reference.stars, before)
+    hint = following.guess(frame.stars, reference.stars)
     return match_either_hand(frame.stars, reference.stars, model=model, shape=shape, span_s=span, hint=hint)
 
 

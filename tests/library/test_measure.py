@@ -49,7 +49,7 @@ def reference(catalog: Catalog) -> int | None:
 
 def measured_at(catalog: Catalog) -> dict[int, Any]:
     with catalog.read() as db:
-        return dict(db.execute(select(Measurement.frame_id, Measurement.measured)).tuples().all())
+        return dict(db.execute(select(Measurement.frame_id, Measurement.measured)).all())
 
 
 # --- once, and again only when something changed -----------------------------------------------------------------
