@@ -8,6 +8,11 @@ _NOT_IN_A_NAME = re.compile(r'[\\/:*?"<>|\s]+')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
 
 
+def same_name(name: str | None) -> str:
+    """What names of one object have in common however they are typed: `M 42` and `m42`."""
+    return "".join((name or "").split()).casefold()
+
+
 def clean(value: object, limit: int = 200) -> str:
     """`value` as one line without control, format or surrogate characters, at most `limit` characters long.
 

@@ -61,6 +61,7 @@ class Prediction:
     channels : by channel
     pixfrac_that_passes : the smallest that is within the limits at this scale; None without any
     scale_that_passes : the largest that is within the limits at this pixfrac; None without any
+    only_both : neither is enough alone: that scale is within the limits at that pixfrac
     """
 
     scale: float
@@ -69,6 +70,7 @@ class Prediction:
     channels: tuple[Coverage, ...]
     pixfrac_that_passes: float | None = None
     scale_that_passes: float | None = None
+    only_both: bool = False
 
     @property
     def good(self) -> bool:
@@ -162,10 +164,11 @@ def predict(
 
     larger = next((p for p in PIXFRACS if p > pixfrac and passes(scale, p)), None)
     smaller = next((s for s in SCALES if s < scale and passes(s, pixfrac)), None)
-    if larger is None and smaller is None:  # then both have to give way
+    only_both = larger is None and smaller is None
+    if only_both:
         smaller = next((s for s in SCALES if s < scale and passes(s, 1.0)), None)
         larger = None if smaller is None else 1.0
-    return Prediction(scale, pixfrac, len(transforms), asked, larger, smaller)
+    return Prediction(scale, pixfrac, len(transforms), asked, larger, smaller, only_both)
 
 
 def coverage(
@@ -243,8 +246,8 @@ def describe(prediction: Prediction) -> str:
         if not one.good
     )
     larger, smaller = prediction.pixfrac_that_passes, prediction.scale_that_passes
-    if larger == 1.0 and smaller is not None and prediction.pixfrac < 1:
-        better = f"--drizzle {smaller:g} --pixfrac 1 would pass"
+    if prediction.only_both and larger is not None and smaller is not None:
+        better = f"--drizzle {smaller:g} --pixfrac {larger:g} would pass"
     elif larger is not None and smaller is not None:
         better = f"--pixfrac {larger:g} or --drizzle {smaller:g} would pass"
     elif larger is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from astrotui.errors import UsageError
+from astrotui.errors import OutputError, UsageError
 from astrotui.jobs.pictures import write_picture
 from astrotui.stacking.palettes import SPLIT, Balance
 from astrotui.text import clean
@@ -44,7 +44,7 @@ def outputs_of(palette: str, images: Sequence[Path], output: Path | None) -> tup
         if len(images) != 1:
             raise UsageError("split takes one color stack")
         folder = (output or first.parent).expanduser().absolute()
-        if not folder.is_dir():
+        if not folder.is_dir() and (folder.exists() or folder.suffix):
             raise UsageError(f"-o {clean(folder, 300)}: split writes two files, so it must name a folder")
         return folder / f"{first.stem}_Ha.fits", folder / f"{first.stem}_OIII.fits"
     name = f"{first.stem}_{palette}.fits"
@@ -71,7 +71,18 @@ def compose(
     tag = "compose" if work is None else work.tag
     made = None
     if palette == SPLIT:
-        split_lines(images[0], (outs[0], outs[1]), tag=tag)
+        folder = outs[0].parent
+        new = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{clean(folder, 300)}: cannot be made: {error.strerror}") from error
+        try:
+            split_lines(images[0], (outs[0], outs[1]), tag=tag)
+        except BaseException:
+            if new:
+                folder.rmdir()
+            raise
     else:
         made = write(palette, images, outs[0], balance=cast("Balance", balance), tag=tag)
     warnings = list(mixed_up(palette, images))

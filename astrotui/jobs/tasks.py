@@ -46,6 +46,10 @@ def run_measure(work: "Work") -> None:
     sessions = work.payload["sessions"]
     report = _measure(work, sessions, force=bool(work.payload.get("force")))
     prune(parse_size(load_settings().previews_cap))
+    if report.problems and not report.measured and not report.kept and not report.quarantined:
+        first, more = report.problems[0], len(report.problems) - 1
+        others = f" (and {more:,} more)" if more else ""
+        raise AstrotuiError(f"nothing could be measured: {first['path']}: {first['reason']}{others}")
     work.set_result(asdict(report))
 
 

@@ -111,7 +111,7 @@ def _unfit(light: Light, request: StackRequest) -> str | None:
     if frame.quarantine is not None:
         return frame.quarantine
     if measured is None:
-        return "not measured"
+        return "not measured" if light.path.exists() else "the file is gone"
     # An unaligned pair may align with another reference, so that problem is judged again when stacking.
     if (
         measured.problem

@@ -126,7 +126,7 @@ class CalibrationPlanner:
             found = match.chosen(kind)
             if found is not None and (found.set.width, found.set.height) != (session.width, session.height):
                 raise UsageError(
-                    f"session {session.id}: {kind} set {found.set.id}, which is pinned, can never fit: "
+                    f"session {session.id}: {kind} set {found.set.id} is pinned and can never fit: "
                     f"{'; '.join(found.reasons)}; `astrotui set {session.id} --{kind} auto` takes the pin away"
                 )
             if found is not None:

@@ -183,6 +183,10 @@ def title_of(catalog: Catalog, request: StackRequest) -> str:
 
 def free_output(folder: Path, name: str) -> Path:
     """A path in `folder` (made if absent) under which neither result nor manifest exists."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"{clean(folder, 300)}: is a file, where results want a folder; -o, or output in the settings, names another"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:

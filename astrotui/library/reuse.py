@@ -15,7 +15,7 @@ from astrotui.catalog.models import Measurement, Stack
 from astrotui.library.masters_for import masters_of
 from astrotui.stacking.plan import PlanFrame, StackPlan
 
-_MANIFESTS = 4  # of earlier stacks, the latest first
+_MANIFESTS = 12  # of earlier stacks of the same sessions, the latest first
 _MOST_BYTES = 256 * 1024**2
 _MODELS = {"auto": "similarity"}
 
@@ -118,10 +118,15 @@ def _same(stored: dict[str, Any], frame: PlanFrame) -> bool:
 
 
 def _manifests(catalog: Catalog, plan: StackPlan) -> Iterator[dict[str, Any]]:
-    """Manifests of the latest stacks on the plan's reference that can be read."""
+    """Manifests of the latest stacks of some of the plan's sessions on its reference that can be read."""
     with catalog.read() as db:
-        rows = db.execute(select(Stack.manifest, Stack.summary).order_by(Stack.id.desc())).all()
-    paths = [path for path, summary in rows if path and summary.get("reference") == plan.base.file.path]
+        columns = (Stack.manifest, Stack.summary, Stack.sessions)
+        rows = db.execute(select(*columns).order_by(Stack.id.desc())).all()
+    paths = [
+        path
+        for path, summary, sessions in rows
+        if path and summary.get("reference") == plan.base.file.path and set(sessions) & set(plan.sessions)
+    ]
     for path in paths[:_MANIFESTS]:
         try:
             if Path(path).stat().st_size > _MOST_BYTES:

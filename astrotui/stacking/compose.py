@@ -116,6 +116,7 @@ def compose(
     color = np.stack([planes[letter] for letter in _RGB[palette]])
     if "L" in planes:
         color += planes["L"] - color.mean(axis=0)
+    color[:, ~np.isfinite(color).all(axis=0)] = np.nan  # where one is missing the others have a wrong color
     cards = _cards(palette, images, reference, channels)
     with FitsWriter(out, color.shape, cards, tag=tag, overwrite=overwrite) as writer:
         writer.write_rows(None, 0, color)

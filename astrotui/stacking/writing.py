@@ -47,6 +47,7 @@ class ResultFile:
         if second.drizzle:
             maps["WEIGHT"] = (shape, np.float32)
         self._full_scale = plan.full_scale_adu
+        self._trailed = plan.recipe.align == "comet"
         self._color = second.planes == 3
         self._writer = FitsWriter(
             Path(plan.output),
@@ -74,6 +75,8 @@ class ResultFile:
         """Measure the result and say so in its header, once all bands are written."""
         measured = self.measured
         measured.judge(self._full_scale)
+        if self._trailed:
+            measured.fwhm_px = None  # of trails, or of what rejection left of them
         cards = [("REJFRAC", measured.rejected_fraction, "share of the samples that was rejected")]
         if measured.noise_adu is not None:
             cards.append(("NOISE", measured.noise_adu, "[adu] noise of a pixel"))

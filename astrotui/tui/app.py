@@ -81,6 +81,7 @@ class AstroApp(OrderingApp):
         self.store.on_late = self.changes.tell_late
         self.roots = tuple(roots)
         self._leaving = False
+        self._known_trouble: set[str] = set()
         self.sweeper: Sweeper | None = None  # of a process that is the app's own
         for theme in THEMES:
             self.register_theme(theme)
@@ -194,11 +195,10 @@ class AstroApp(OrderingApp):
                 self._hung_up()
             try:
                 await self.changes.look()
-                trouble = ""
+                self._known_trouble.discard(trouble)
             except AstrotuiError as error:
-                if str(error) != trouble:
-                    trouble = str(error)
-                    self.complain(error, unasked=True)
+                trouble = str(error)
+                self.complain(error, unasked=True)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
             await asyncio.sleep(_LOOK_S)
 
@@ -209,13 +209,21 @@ class AstroApp(OrderingApp):
     ) -> None:
         """The one way in which errors are shown: a dialog with the reason and a way out, each once at a time.
 
-        `unasked` where it is no answer to the key that was just pressed.
+        `unasked` where it is no answer to the key that was just pressed: said once until it is over, for closing its
+        dialog has the place read again, which fails again.
         """
         from astrotui.tui.screens.message import MessageScreen
 
         shown = [screen.message for screen in self.screen_stack if isinstance(screen, MessageScreen)]
+        if unasked:
+            shown += self._known_trouble
+            self._known_trouble.add(str(error))
         if str(error) not in shown:
             self.push_screen(MessageScreen(title, str(error), unasked=unasked))
+
+    def trouble_is_over(self) -> None:
+        """A place could be read: what is wrong from now on is news."""
+        self._known_trouble.clear()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error that nobody foresaw: into the log, and said with the log's place."""

@@ -50,11 +50,13 @@ class Follower:
     def __init__(self) -> None:
         self.newest: int | None = None
         self._waited: set[int] = set()
+        self._ordered: set[int] = set()  # here: answers of others are no dialog
         self._away = Away()
 
     def add(self, job_id: int) -> None:
         """Say when this job ends."""
         self._waited.add(job_id)
+        self._ordered.add(job_id)
         self.newest = job_id
 
     def look(self, catalog: Any) -> News:
@@ -65,8 +67,18 @@ class Follower:
         here = {job.id for job in live}
         ended = tuple(show(catalog, job_id) for job_id in sorted(self._waited - here))
         self._waited = here
-        told = [job.id for job in ended if job.kind in ("solve", "index") and job.status == "done"]
+        told = [
+            job.id
+            for job in ended
+            if job.status == "done"
+            and (job.kind == "index" or (job.kind == "solve" and job.id in self._ordered))
+        ]
         found = {job: result(catalog, job) for job in told}
+        if any(job.kind in ("stack", "watch") and job.status == "done" for job in ended):
+            from astrotui.tui.reading import left_out
+
+            counts = left_out(catalog)
+            found |= {job.id: {"left_out": counts[job.id]} for job in ended if job.id in counts}
         missed = self._away.look(catalog)
         if missed:
             self.newest = missed[-1].id

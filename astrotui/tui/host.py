@@ -44,6 +44,9 @@ class Host(Protocol):
     def complain(self, error: "AstrotuiError", title: str = ..., *, unasked: bool = ...) -> None:
         """Show an error that has a message for people; `unasked` where it answers no key that was just pressed."""
 
+    def trouble_is_over(self) -> None:
+        """Say that a place could be read."""
+
     def show_running(self, screen: Screen[Any]) -> None:
         """Write how far the running job is."""
 

@@ -96,7 +96,7 @@ class Place(QuickScreen, Screen[None]):
             self.astro.show_running(self)
             for picture in self.query(Picture):
                 picture.come()
-            self.action_reload()
+            self._reload(unasked=True)
 
     def catalog_changed(self) -> None:
         """Somebody wrote to the catalogue: read it again soon, but never so often that it is felt."""
@@ -118,6 +118,7 @@ class Place(QuickScreen, Screen[None]):
     async def _load(self) -> None:
         begun = time.monotonic()
         await self.load()
+        self.astro.trouble_is_over()
         now = time.monotonic()
         self._next = now + min(max(_REST * (now - begun), _REST_S[0]), _REST_S[1])
 

@@ -72,6 +72,18 @@ def unusable_files(catalog: Any) -> dict[int, int]:
         return {row[0]: row[1] for row in db.execute(query)}
 
 
+def left_out(catalog: Any) -> dict[int, int]:
+    """How many of the frames that it was given each job that is done did not stack, those that left out any."""
+    from sqlalchemy import func, select
+
+    from astrotui.catalog.models import Job, Stack
+
+    count = func.max(func.json_array_length(Stack.summary, "$.frames_skipped"))
+    query = select(Job.id, count).join(Stack, Stack.job_id == Job.id).where(Job.status == "done")
+    with catalog.read() as db:
+        return {row[0]: row[1] for row in db.execute(query.group_by(Job.id).having(count > 0))}
+
+
 def session_name(catalog: Any, session_id: int) -> str:
     """Target and night of a session, for headings."""
     return session_facts(catalog, session_id).name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from astrotui.text import clean, exposed, plural
+from astrotui.text import clean, exposed, plural, same_name
 from astrotui.tui.remarks import remarks
 from astrotui.tui.widgets.table import Cell, Column
 
@@ -111,8 +111,8 @@ def by_target(sessions: "Sequence[SessionRecord]") -> list[Target]:
     """Sessions summed up by target, in the order in which the targets come."""
     found: dict[str, list[SessionRecord]] = {}
     for session in sessions:
-        found.setdefault(session.target or "", []).append(session)
-    return [Target(name, tuple(held)) for name, held in found.items()]
+        found.setdefault(same_name(session.target), []).append(session)
+    return [Target(held[0].target or "", tuple(held)) for held in found.values()]
 
 
 TARGET_COLUMNS: list[Column[Target]] = [
@@ -180,7 +180,8 @@ def describe(session: "SessionRecord", others: "list[SessionRecord]", room: tupl
         + (f", {session.rejected} rejected" if session.rejected else ""),
         f"dark: {session.dark['grade'] if session.dark else 'none'}",
     ]
-    same = [other for other in others if session.target and other.target == session.target]
+    known = same_name(session.target)
+    same = [other for other in others if known and same_name(other.target) == known]
     if len(same) > 1:
         whole = total(same)
         facts.insert(1, clean(f"{plural(len(same), 'session')} of it: {whole}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from astrotui.errors import AstrotuiError, PlanError, UsageError
 from astrotui.stacking.comet_places import Place, parse_places
 from astrotui.stacking.recipe import CHOICES, DEFAULT_LIMITS, Recipe
-from astrotui.text import clean, plural
+from astrotui.text import clean, plural, same_name
 from astrotui.tui.choosing import light
 from astrotui.tui.queueing import enqueue
 from astrotui.tui.reading import session_name
@@ -131,10 +131,9 @@ def read_facts(catalog: Any, session_ids: Sequence[int]) -> Facts:
     first = session_ids[0]
     with catalog.read() as db:
         row = db.get_one(Session, first)
-        alike = select(Session.id).where(
-            Session.target == row.target, Session.cfa.is_(None) == (row.cfa is None)
-        )
-        same = db.scalars(alike.order_by(Session.night, Session.id)).all()
+        alike = select(Session.id, Session.target).where(Session.cfa.is_(None) == (row.cfa is None))
+        known = db.execute(alike.order_by(Session.night, Session.id)).all()
+        same = [number for number, name in known if same_name(name) == same_name(row.target)]
         if len(same) > 1:
             same = next(ids for ids in by_filter(db, same).values() if first in ids)
         target = clean(row.target or "(no target)", 30)
@@ -167,7 +166,7 @@ def _targets(catalog: Any, session_ids: Sequence[int]) -> list[str]:
         for name in db.scalars(
             select(Session.target).where(Session.id.in_(session_ids)).order_by(Session.id)
         ):
-            found.setdefault("".join((name or "").split()).casefold(), clean(name or "(no target)", 30))
+            found.setdefault(same_name(name), clean(name or "(no target)", 30))
     return list(found.values())
 
 

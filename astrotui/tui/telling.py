@@ -33,6 +33,9 @@ class Teller:
                 why = f"{plural(count, 'file')} quarantined: l in Jobs (4) says which and why"
                 words = f"job {job.id} is done: {_name(job)}; {why}"
                 self._app.notify(words, severity="warning", markup=False, timeout=8)
+            elif count := (news.results.get(job.id) or {}).get("left_out"):
+                words = f"job {job.id} is done: {_name(job)}; {plural(count, 'frame')} left out: i in Stacks (5) says why"
+                self._app.notify(words, severity="warning", markup=False, timeout=8)
             elif job.status == "done":
                 where = "; 5 shows it" if job.kind in ("stack", "compose", "watch") else ""
                 self._note(f"job {job.id} is done: {_name(job)}{where}")

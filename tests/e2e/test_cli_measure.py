@@ -140,3 +140,17 @@ def test_sessions_that_somebody_looks_at_go_first(shell: Shell, samples: Path) -
         assert _wanted(work) == [7, 2, 5]  # type: ignore[arg-type]
         with catalog.read() as db:
             assert db.scalars(select(Frame)).all() == []
+
+
+def test_files_that_are_gone_are_named_and_nothing_is_called_done(
+    shell: Shell, samples: Path, tmp_path: Path
+) -> None:
+    night = tmp_path / "night"
+    shutil.copytree(samples / M42, night)
+    shell("index", night)
+    for frame in night.glob("raw_*.fits"):
+        frame.unlink()
+    done = shell("measure", night)
+    assert done.code == 1 and "nothing could be measured" in done.err and "raw_" in done.err
+    done = shell("stack", night, "-o", tmp_path / "out.fits")
+    assert done.code == 1 and "the file is gone" in done.err and "not measured" not in done.err

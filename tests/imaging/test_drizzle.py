@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 
 from astrotui.imaging.clip_kernels import BIG
 from astrotui.imaging.drizzle import (
+    Coverage,
     Prediction,
     color_planes,
     coverage,
@@ -402,6 +403,12 @@ def test_a_bad_coverage_names_what_passes() -> None:
     still = predict([np.eye(3)] * 30, (400, 300), "RGGB", 2.0, 1.0)
     assert isinstance(still, Prediction) and still.channels[0].holes > 0.3
     assert "more frames are needed" in describe(still)
+
+
+def test_what_passes_alone_is_not_told_together() -> None:
+    bad = (Coverage("R", 0.3, 0.9),)
+    assert "--pixfrac 1 or --drizzle 1 would pass" in describe(Prediction(2.0, 0.7, 24, bad, 1.0, 1.0))
+    assert "--drizzle 1 --pixfrac 1 would pass" in describe(Prediction(2.0, 0.7, 24, bad, 1.0, 1.0, True))
 
 
 def test_turned_fields_and_frames_far_off_do_not_count_as_uneven() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from astrotui.catalog.database import Catalog
 from astrotui.catalog.models import Stack
 from astrotui.config import places
-from astrotui.errors import UsageError
+from astrotui.errors import AstrotuiError, UsageError
 from astrotui.jobs import queue
 from astrotui.jobs.compose import compose, outputs_of
 from astrotui.library.compositions import record_composition
@@ -93,6 +93,17 @@ def test_where_compositions_go(tmp_path: Path) -> None:
     assert outputs_of("split", [first], None) == (tmp_path / "a_Ha.fits", tmp_path / "a_OIII.fits")
     with pytest.raises(UsageError, match="one color stack"):
         outputs_of("split", [first, first], None)
+
+
+def test_a_split_makes_its_folder_and_leaves_none_when_it_fails(tmp_path: Path, images: list[Path]) -> None:
+    new = tmp_path / "new"
+    with pytest.raises(AstrotuiError):
+        compose(None, "split", images[:1], new)  # a mono image has no lines
+    assert not new.exists()
+    made = compose(None, "split", [write(tmp_path, "L", planes=3)], new)
+    assert [path.name for path in made.outputs] == ["L_Ha.fits", "L_OIII.fits"] and made.outputs[0].exists()
+    with pytest.raises(UsageError, match="must name a folder"):
+        compose(None, "split", images[:1], tmp_path / "out.fits")
 
 
 def test_filters_that_were_mixed_up_are_said(tmp_path: Path, images: list[Path]) -> None:

@@ -66,6 +66,8 @@ def test_colors_lie_on_each_other_with_their_true_fluxes(filters: dict[str, Path
     made = compose("rgb", [filters[k] for k in "RGB"], tmp_path / "rgb.fits")
     color, header = fits.getdata(tmp_path / "rgb.fits"), fits.getheader(tmp_path / "rgb.fits")
     assert color.shape == (3, *SIZE) and color.dtype == np.dtype(">f4")
+    missing = np.isnan(color)
+    assert missing.any() and (missing.all(axis=0) == missing.any(axis=0)).all()  # no edge in a wrong color
     inner = color[:, 20:-20, 20:-20]
     np.testing.assert_allclose(np.nanmedian(inner, axis=(1, 2)), SKY["G"], atol=0.3)  # one sky
     for plane, letter in zip(color, "RGB", strict=True):

@@ -36,7 +36,12 @@ async def test_broken_files_are_told_and_shown(
             log=logging.getLogger("astrotui.jobs"),
         )))  # fmt: skip
     said = caplog.text
-    assert "8 frames in" in said and "2 files quarantined" in said and "truncated" in said and "empty" in said
+    assert (
+        "8 frames and 2 unusable files in" in said
+        and "2 files quarantined" in said
+        and "truncated" in said
+        and "empty" in said
+    )
     job = add_job(path, kind="index", title="index 1 folder", status="queued", payload=payload)
     app = make_app(path)
     async with app.run_test(size=(80, 24)) as pilot:

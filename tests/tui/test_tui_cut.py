@@ -13,7 +13,7 @@ from astrotui.catalog.models import Session, Stack
 from astrotui.jobs.records import JobRecord
 from astrotui.tui import app as app_module
 from astrotui.tui.screens.jobs import bar
-from astrotui.tui.sessions import fit_path
+from astrotui.tui.sessions import by_target, fit_path
 from tests.tui.conftest import NOW, MakeApp, add_job, until
 from tests.tui.test_tui_frames import line
 from tests.tui.test_tui_places import show, table
@@ -94,6 +94,22 @@ def test_compiling_is_said_in_words() -> None:
     job = SimpleNamespace(status="running", stage="kernels", done=0, total=1, kind="stack")
     job.stage_in_words = JobRecord.stage_in_words.fget(job)
     assert "compiled once" in bar(job).text and "0/1" not in bar(job).text
+
+
+def test_a_stage_has_a_bar_while_nobody_knows_the_end_of_the_whole() -> None:
+    job = SimpleNamespace(status="running", stage="stacking", done=256, total=512, kind="stack", share=None)
+    text = bar(job).text
+    assert text.count("█") == text.count("░") > 0 and "256/512 stacking" in text
+
+
+def test_names_of_one_object_are_one_target() -> None:
+    names = ("M 94", "NGC 7000", "m94", None, "")
+    targets = by_target([SimpleNamespace(target=name) for name in names])
+    assert [(target.name, len(target.sessions)) for target in targets] == [
+        ("M 94", 2),
+        ("NGC 7000", 1),
+        ("", 2),
+    ]
 
 
 async def test_a_busy_catalogue_is_told_while_the_first_sessions_wait_for_it(

@@ -7,7 +7,7 @@ import pytest
 from textual import events
 
 from astrotui.catalog.database import Catalog
-from astrotui.catalog.models import Job
+from astrotui.catalog.models import Job, Stack
 from astrotui.errors import AstrotuiError
 from astrotui.tui.app import AstroApp
 from astrotui.tui.screens.message import MessageScreen
@@ -170,6 +170,26 @@ async def test_a_job_that_was_just_queued_is_under_the_cursor(
         await pilot.press("j", "r")
         await pilot.pause(0.2)
         assert table(app).cursor == 1
+
+
+async def test_frames_that_a_stack_left_out_are_told_when_it_ends(
+    make_app: MakeApp, catalog_file: Path
+) -> None:
+    job = add_job(catalog_file, title="M 42: 15 frames", status="queued")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.live)
+        with Catalog.open(catalog_file) as catalog, catalog.write() as db:
+            lost = [{"path": f"/astro/raw_{n}.fits", "reason": "has vanished"} for n in range(13)]
+            db.add(Stack(
+                job_id=job, created=NOW, output="/out/m42.fits", frames_used=2, summary={"frames_skipped": lost}
+            ))  # fmt: skip
+            db.get_one(Job, job).status = "done"
+        said = f"job {job} is done: M 42: 15 frames; 13 frames left out: i in Stacks (5) says why"
+        await until(pilot, lambda: said in notes(app))
+        await pilot.press("4")
+        await until(pilot, lambda: app.current_mode == "jobs" and table(app).loaded)
+        assert "13 frames left out" in table(app).render_line(1).text
 
 
 async def test_long_lines_of_a_log_are_wrapped(make_app: MakeApp, catalog_file: Path, tmp_path: Path) -> None:

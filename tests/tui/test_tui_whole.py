@@ -7,6 +7,7 @@ import pytest
 from textual.command import CommandPalette
 
 from astrotui.catalog.database import Catalog
+from astrotui.errors import CatalogError
 from astrotui.tui.app import AstroApp
 from astrotui.tui.screens.help import HelpScreen
 from astrotui.tui.screens.message import MessageScreen
@@ -204,8 +205,6 @@ async def test_a_locked_catalogue_is_waited_for_explained_and_left(
 async def test_trouble_later_is_told_once(
     make_app: MakeApp, catalog_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from astrotui.errors import CatalogError
-
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: table(app).rows)
@@ -217,6 +216,31 @@ async def test_trouble_later_is_told_once(
         await until(pilot, lambda: isinstance(app.screen, MessageScreen))
         await pilot.press("r")  # not a key of the dialog
         assert sum(isinstance(screen, MessageScreen) for screen in app.screen_stack) == 1
+
+
+async def test_trouble_that_goes_on_leaves_its_dialog_closed(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing it has the place read again, which fails as before."""
+    app, asked = make_app(), []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table(app).rows)
+
+        def broken(catalog: Catalog) -> None:
+            asked.append(catalog)
+            raise CatalogError("the catalogue is damaged")
+
+        await until(pilot, lambda: app.pictures.asked)  # type: ignore[attr-defined]
+        monkeypatch.setattr(Catalog, "read", broken)  # but what tells of changes can be read
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, MessageScreen))
+        count = len(asked)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(asked) > count)
+        await pilot.pause()
+        assert not isinstance(app.screen, MessageScreen)
+        await pilot.press("r")  # who asks is told again
+        await until(pilot, lambda: isinstance(app.screen, MessageScreen))
 
 
 async def test_an_error_that_nobody_foresaw_is_logged_and_told(

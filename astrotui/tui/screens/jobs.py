@@ -37,7 +37,7 @@ _SCROLLBAR = 2  # columns
 
 
 def bar(job: "JobRecord") -> Cell:
-    """Progress of the whole job as a bar, where that is known, and how far the present stage is."""
+    """Progress of the whole job as a bar, else of its present stage, and how far the stage is."""
     if job.status != "running" or job.stage is None:
         return Cell("")
     if job.stage == "kernels":  # nothing of it can be counted
@@ -46,9 +46,8 @@ def bar(job: "JobRecord") -> Cell:
         inside = f", {plural(job.done, 'frame')} in" if job.kind == "watch" and job.done else ""
         return Cell(clean(job.stage, 14) + inside, "info")
     words = f"{job.done:,}/{job.total:,} {clean(job.stage, 20)}"
-    if (share := job.share) is None:
-        return Cell(words, "info")
-    filled = int(_BAR * share)
+    share = job.share  # who cannot tell the end of the whole sees at least that it goes on
+    filled = int(_BAR * (min(job.done / job.total, 1.0) if share is None else share))
     return Cell(f"{'█' * filled}{'░' * (_BAR - filled)} {words}", "info")
 
 
@@ -87,7 +86,7 @@ class JobsPlace(Place):
         self._rates: dict[int, tuple[str | None, float, int]] = {}
         self._log_shown = ("", 0)  # its text, and the width that it was wrapped for
         self._order: dict[int, int] = {}
-        self._held: dict[int, int] = {}  # by job that indexed: files that cannot be used
+        self._held: dict[int, int] = {}  # by job: files that cannot be used, frames that were left out
 
     def _columns(self) -> "list[Column[JobRecord]]":
         return [
@@ -100,7 +99,11 @@ class JobsPlace(Place):
 
     def _progress(self, job: "JobRecord") -> Cell:
         if job.id in self._held:
-            return Cell(f"{self._held[job.id]:,} quarantined", "warn")
+            count = self._held[job.id]
+            return Cell(
+                f"{count:,} quarantined" if job.kind == "index" else f"{plural(count, 'frame')} left out",
+                "warn",
+            )
         return Cell(job.error or "", "bad") if job.status == "failed" else bar(job)
 
     def _time(self, job: "JobRecord") -> str:
@@ -168,7 +171,9 @@ class JobsPlace(Place):
         if job.error:
             lines.append(clean(job.error, 400))
         if held := self._held.get(job.id):
-            lines.append(f"{plural(held, 'file')} quarantined, not usable and left out: l says which and why")
+            quarantined = f"{plural(held, 'file')} quarantined, not usable and left out: l says which and why"
+            left_out = f"{plural(held, 'frame')} left out: i in Stacks (5) says which and why"
+            lines.append(quarantined if job.kind == "index" else left_out)
         if job.log:
             lines.append(clean(f"log: {job.log}", 300))
         self.query_one("#detail", Words).update("\n".join(lines))
@@ -266,9 +271,9 @@ class JobsPlace(Place):
 
 def _jobs(catalog: Any) -> "tuple[list[JobRecord], bool, dict[int, int]]":
     from astrotui.jobs.queue import is_paused, list_jobs
-    from astrotui.tui.reading import unusable_files
+    from astrotui.tui.reading import left_out, unusable_files
 
-    return list_jobs(catalog), is_paused(catalog), unusable_files(catalog)
+    return list_jobs(catalog), is_paused(catalog), unusable_files(catalog) | left_out(catalog)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

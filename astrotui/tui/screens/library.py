@@ -182,7 +182,10 @@ class LibraryPlace(Place):
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(
-            DEBOUNCE_S, partial(start, self, partial(self._picture, session), group="picture", exclusive=True)
+            DEBOUNCE_S,
+            partial(
+                start, self, partial(self._picture, session), group="picture", exclusive=True, unasked=True
+            ),
         )
 
     async def _picture(self, session: "SessionRecord | None") -> None:

@@ -171,7 +171,9 @@ class StacksPlace(Place):
             self._shown_id = None if stack is None else stack["id"]
             self.zoom, self.center = 0, (0.5, 0.5)
             self._provenance = ()
-            start(self, partial(self._read_provenance, stack), group="provenance", exclusive=True)
+            start(
+                self, partial(self._read_provenance, stack), group="provenance", exclusive=True, unasked=True
+            )
         self._draw()
         self._tell()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.color import Color
@@ -131,8 +132,10 @@ class Picture(DrawsLines, Widget):
             strip = self._strips[y - top]
             left = max(0, (width - strip.cell_length) // 2)
             return Strip([Segment(" " * left, style), *strip]).adjust_cell_length(width, style)
-        text = self.text if not self._strips and y == self.size.height // 2 else ""
-        return Strip([Segment(text[:width].center(width), style)]).adjust_cell_length(width, style)
+        lines = [] if self._strips else wrap(self.text, max(width - 2, 1))[: self.size.height]
+        place = y - (self.size.height - len(lines)) // 2
+        text = lines[place] if 0 <= place < len(lines) else ""
+        return Strip([Segment(text.center(width), style)]).adjust_cell_length(width, style)
 
 
 class PictureView(Picture, can_focus=True):
